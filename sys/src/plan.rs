@@ -1,0 +1,364 @@
+//! What a child does between `clone3(2)` and `execve(2)`, as plain data.
+//!
+//! A [`Plan`] is a list of [`Step`]s, each with a word on what it is for. The crates above make steps
+//! (mounts, capabilities, namespaces), the runtime strings them together, and [`crate::spawn::spawn`]
+//! has a child walk them. Descriptors that a step makes live in numbered [`Slot`]s, so that a later step
+//! can name them before they exist.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::clone::Namespaces;
+use crate::cred::CapSets;
+use crate::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
+use crate::open::{Open, Resolve};
+use crate::rlimit::Rlimit;
+
+/// How many slots a plan has.
+pub const SLOTS: usize = 256;
+
+/// A place for a descriptor that a step opens in the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(pub(crate) u8);
+
+/// A descriptor that a step works on.
+#[derive(Debug, Clone)]
+pub enum At {
+    /// The working directory (`AT_FDCWD`).
+    Cwd,
+    /// A descriptor that was open before the clone.
+    Fd(Arc<OwnedFd>),
+    /// One that an earlier step put into a slot.
+    Slot(Slot),
+}
+
+impl From<Slot> for At {
+    fn from(slot: Slot) -> Self {
+        At::Slot(slot)
+    }
+}
+
+impl From<OwnedFd> for At {
+    fn from(fd: OwnedFd) -> Self {
+        At::Fd(Arc::new(fd))
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::os::fd::AsRawFd;
+        match self {
+            At::Cwd => f.write_str("AT_FDCWD"),
+            At::Fd(fd) => write!(f, "fd {}", fd.as_raw_fd()),
+            At::Slot(Slot(number)) => write!(f, "slot {number}"),
+        }
+    }
+}
+
+/// What to do when the file of a [`Step::OpenIn`] is not there (`ENOENT`, `ENOTDIR`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// Fail the plan.
+    Fail,
+    /// Leave out this many of the steps that follow.
+    Skip(u16),
+}
+
+/// A path below a root, cut into what making it component by component needs.
+///
+/// Look-ups in the child always start at the root, so that a link in the middle is resolved inside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathIn {
+    /// `a`, `a/b`, `a/b/c` for `a/b/c`.
+    prefixes: Vec<CString>,
+    /// `a`, `b`, `c`.
+    names: Vec<CString>,
+}
+
+impl PathIn {
+    /// Cuts a path; empty components and `.` are dropped, a leading `/` means the root.
+    ///
+    /// `None` for a path with `..` or a NUL byte.
+    pub fn new(path: &[u8]) -> Option<Self> {
+        let mut parts = Self { prefixes: Vec::new(), names: Vec::new() };
+        let mut whole: Vec<u8> = Vec::new();
+        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
+            if name == b".." {
+                return None;
+            }
+            if !whole.is_empty() {
+                whole.push(b'/');
+            }
+            whole.extend_from_slice(name);
+            parts.prefixes.push(CString::new(whole.clone()).ok()?);
+            parts.names.push(CString::new(name).ok()?);
+        }
+        Some(parts)
+    }
+
+    /// The whole path relative to the root; `.` for the root itself.
+    pub fn whole(&self) -> &CStr {
+        self.prefixes.last().map_or(c".", |path| path.as_c_str())
+    }
+
+    /// Whether it is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Each prefix with its last component, from the root down.
+    pub(crate) fn walk(&self) -> impl Iterator<Item = (&CStr, &CStr)> {
+        self.prefixes.iter().zip(&self.names).map(|(prefix, name)| (prefix.as_c_str(), name.as_c_str()))
+    }
+
+    /// How many components there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+}
+
+/// One thing that a child does. Each is one system call, or a fixed short sequence of them.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are the arguments of the call that a variant's text names")]
+pub enum Step {
+    /// Wait until the parent releases the child; end silently when the parent is gone.
+    WaitForParent,
+    /// [`crate::clone::unshare`].
+    Unshare(Namespaces),
+    /// [`crate::clone::setns`].
+    JoinNamespace { fd: At, kinds: Namespaces },
+    /// [`crate::process::setsid`].
+    NewSession,
+    /// [`crate::tty::set_controlling`] on a descriptor number.
+    ControllingTerminal { fd: At },
+    /// [`crate::process::set_parent_death_signal`].
+    ParentDeathSignal(i32),
+    /// [`crate::process::set_dumpable`].
+    Dumpable(bool),
+    /// [`crate::process::sethostname`].
+    HostName(Vec<u8>),
+    /// [`crate::process::setdomainname`].
+    DomainName(Vec<u8>),
+    /// [`crate::net::interface_up`].
+    InterfaceUp(Vec<u8>),
+    /// [`crate::process::join_session_keyring`].
+    SessionKeyring(CString),
+    /// [`crate::rlimit::set`] on the child itself.
+    ResourceLimit { resource: u32, limit: Rlimit },
+    /// Open for writing below a directory without following links, write once, close.
+    Write { dir: At, path: CString, data: Vec<u8> },
+    /// [`crate::process::chdir`].
+    ChangeDirectory(CString),
+    /// [`crate::process::fchdir`].
+    ChangeDirectoryTo(At),
+    /// [`crate::process::umask`].
+    FileModeMask(u32),
+    /// `dup2(2)` onto a number such as 0, 1, 2.
+    Duplicate { from: At, to: i32 },
+
+    /// `setgroups(2)`.
+    Groups(Vec<u32>),
+    /// `setresgid(2)`, all three.
+    Gid(u32),
+    /// `setresuid(2)`, all three.
+    Uid(u32),
+    /// [`crate::cred::set_keepcaps`].
+    KeepCapabilities(bool),
+    /// [`crate::cred::bounding_drop`].
+    DropBounding(u8),
+    /// [`crate::cred::capset`].
+    Capabilities(CapSets),
+    /// [`crate::cred::ambient_clear`].
+    ClearAmbient,
+    /// [`crate::cred::ambient_raise`].
+    RaiseAmbient(u8),
+    /// [`crate::cred::set_securebits`].
+    SecureBits(u32),
+    /// [`crate::process::set_no_new_privs`].
+    NoNewPrivileges,
+
+    /// `mount(NULL, path, NULL, flags)`: propagation of a mount that has no descriptor yet.
+    Propagation { path: CString, flags: MountFlags },
+    /// [`crate::mount::open_tree`].
+    OpenTree { dir: At, path: CString, flags: OpenTree, out: Slot },
+    /// [`crate::mount::fsopen`].
+    FsOpen { fstype: CString, out: Slot },
+    /// [`crate::mount::fsconfig_string`].
+    FsString { context: Slot, key: CString, value: CString },
+    /// [`crate::mount::fsconfig_flag`].
+    FsFlag { context: Slot, key: CString },
+    /// [`crate::mount::fsconfig_create`] and [`crate::mount::fsmount`].
+    FsMount { context: Slot, attrs: MountAttrs, out: Slot },
+    /// [`crate::mount::mount_setattr`].
+    SetAttributes { mount: At, recursive: bool, set: MountAttrs, clear: u64, propagation: MountFlags },
+    /// [`crate::mount::remount_bind`].
+    RemountBind { mount: At, flags: MountFlags, clear: MountFlags },
+    /// [`crate::mount::change_propagation`].
+    PropagationOf { mount: At, flags: MountFlags },
+    /// [`crate::mount::move_mount`].
+    MoveMount { from: At, to: At },
+    /// [`crate::open::openat2`], close-on-exec.
+    OpenIn { dir: At, path: CString, flags: Open, resolve: Resolve, absent: Absent, out: Slot },
+    /// Open a directory below a root, making the components that are missing with mode 0755.
+    EnsureDir { root: At, path: PathIn, out: Slot },
+    /// Open a file below a root, making it (empty, 0644) and its directories when missing.
+    EnsureFile { root: At, path: PathIn, out: Slot },
+    /// Leave out `skip` of the following steps when the file is a directory.
+    SkipIfDirectory { fd: At, skip: u16 },
+    /// Leave out this many of the following steps.
+    Skip(u16),
+    /// Fail with `ENODEV` unless the file is this character device.
+    RequireDevice { fd: At, major: u32, minor: u32 },
+    /// Fail with `ENOTDIR` unless the file is a directory.
+    RequireDirectory { fd: At },
+    /// Fail with `ESTALE` unless the file system has this magic number (`statfs(2)`).
+    RequireFilesystem { fd: At, magic: i64 },
+    /// Fail with `EXDEV` when the file system has this magic number (`statfs(2)`).
+    RefuseFilesystem { fd: At, magic: i64 },
+    /// `symlinkat(2)` below a directory; what is there already is left alone.
+    Symlink { dir: At, name: CString, target: CString },
+    /// `mknodat(2)`, owner and exact permissions; the same device being there already is success.
+    Device { dir: At, name: CString, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 },
+    /// [`crate::mount::pivot_root_here`].
+    PivotRoot,
+    /// `chroot(".")`.
+    ChangeRootHere,
+    /// [`crate::mount::umount2`].
+    Unmount { path: CString, flags: Unmount },
+    /// `close(2)` of a slot.
+    Close(Slot),
+}
+
+/// A step with the reason for it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The step.
+    pub step: Step,
+    /// What it is for, as an error begins: `mount proc on /proc`.
+    pub about: Box<str>,
+}
+
+/// What is executed at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// The paths to try in turn, as `execvp(3)` does with `PATH`.
+    pub candidates: Vec<CString>,
+    /// The arguments, the program's own name first.
+    pub args: Vec<CString>,
+    /// The whole environment as `NAME=value`.
+    pub env: Vec<CString>,
+}
+
+impl Exec {
+    /// The candidates for a program's name: itself when it holds a `/`, otherwise one for each part of `PATH`.
+    ///
+    /// `path` is the value of `PATH` in the program's own environment. `None` when a name holds NUL.
+    pub fn search(program: &[u8], path: &[u8]) -> Option<Vec<CString>> {
+        if program.contains(&b'/') {
+            return Some(vec![CString::new(program).ok()?]);
+        }
+        path.split(|byte| *byte == b':')
+            .map(|part| {
+                let dir: &[u8] = if part.is_empty() { b"." } else { part };
+                CString::new([dir, b"/", program].concat()).ok()
+            })
+            .collect()
+    }
+}
+
+/// Everything a child does, in order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    entries: Vec<Entry>,
+    exec: Exec,
+    slots: usize,
+}
+
+/// The plan asks for more than [`SLOTS`] descriptors at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManySlots;
+
+impl fmt::Display for TooManySlots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the plan needs more than {SLOTS} descriptors: use fewer mounts")
+    }
+}
+
+impl std::error::Error for TooManySlots {}
+
+impl Plan {
+    /// A plan that only executes.
+    pub fn new(exec: Exec) -> Self {
+        Self { entries: Vec::new(), exec, slots: 0 }
+    }
+
+    /// A slot that no step has yet.
+    ///
+    /// # Errors
+    /// [`TooManySlots`] when all are taken.
+    pub fn slot(&mut self) -> Result<Slot, TooManySlots> {
+        let slot = u8::try_from(self.slots).map_err(|_| TooManySlots)?;
+        self.slots = self.slots.saturating_add(1);
+        Ok(Slot(slot))
+    }
+
+    /// Adds a step at the end; `about` says what it is for.
+    pub fn push(&mut self, about: impl Into<String>, step: Step) {
+        self.entries.push(Entry { step, about: about.into().into_boxed_str() });
+    }
+
+    /// The steps in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What is executed at the end.
+    pub fn exec(&self) -> &Exec {
+        &self.exec
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One numbered line a step: what it is for, and the call.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, entry) in self.entries.iter().enumerate() {
+            writeln!(f, "{number:3} {}: {:?}", entry.about, entry.step)?;
+        }
+        writeln!(f, "    execute {:?}", self.exec.args)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cut_below_the_root() {
+        let path = PathIn::new(b"//a/./b//c/").unwrap();
+        assert_eq!(path.whole(), c"a/b/c");
+        assert_eq!(path.walk().collect::<Vec<_>>(), [(c"a", c"a"), (c"a/b", c"b"), (c"a/b/c", c"c")]);
+        assert!(PathIn::new(b"/").unwrap().is_root());
+        assert_eq!(PathIn::new(b"a/../b"), None);
+        assert_eq!(PathIn::new(b"a\0b"), None);
+    }
+
+    #[test]
+    fn programs_are_searched_as_execvp_does() {
+        assert_eq!(Exec::search(b"/bin/x", b"/usr/bin").unwrap(), [c"/bin/x".to_owned()]);
+        let found = Exec::search(b"x", b"/a::/b").unwrap();
+        assert_eq!(found, [c"/a/x", c"./x", c"/b/x"].map(CStr::to_owned));
+        assert_eq!(Exec::search(b"a\0", b"/a"), None);
+    }
+
+    #[test]
+    fn slots_run_out() {
+        let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
+        for _ in 0..SLOTS {
+            plan.slot().unwrap();
+        }
+        assert_eq!(plan.slot().unwrap_err(), TooManySlots);
+    }
+}

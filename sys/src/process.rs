@@ -1,0 +1,235 @@
+//! Processes as descriptors, their end, and what a process says about itself.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use crate::call::{check, check_int, new_fd};
+use crate::{Errno, Result};
+
+/// `int pidfd_open(pid_t pid, 0)` (`pidfd_open(2)`, Linux 5.3).
+///
+/// # Errors
+/// `ESRCH` when there is no such process.
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)` (`pidfd_send_signal(2)`, Linux 5.1).
+///
+/// # Errors
+/// `ESRCH` when the process has ended and was waited for, `EPERM` without permission.
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: no siginfo is given, which the call allows.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) }).map(drop)
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It called `exit(2)` with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The status by the shell's convention: the code, or 128 + the signal's number.
+    pub fn status(self) -> u8 {
+        let value = match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => signal.saturating_add(128),
+        };
+        u8::try_from(value & 0xff).unwrap_or(u8::MAX)
+    }
+}
+
+/// `waitid(P_PIDFD, pidfd, &info, WEXITED)`: waits for a child and reaps it (`waitid(2)`, Linux 5.4).
+///
+/// # Errors
+/// `ECHILD` when it is no child of the caller or was waited for before.
+pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit> {
+    let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    loop {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: the kernel fills the structure, whose address is valid.
+        match check_int(unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => {
+                // SAFETY: the call succeeded; the structure was zeroed before, so every field is set.
+                let info = unsafe { info.assume_init() };
+                // SAFETY: waitid fills the SIGCHLD fields.
+                let status = unsafe { info.si_status() };
+                let exited = info.si_code == libc::CLD_EXITED;
+                return Ok(if exited { Exit::Code(status) } else { Exit::Signal(status) });
+            }
+        }
+    }
+}
+
+/// `int close_range(unsigned first, unsigned last, 0)` (`close_range(2)`, Linux 5.9).
+///
+/// Private to the child: closing descriptors that somebody owns would break their owner.
+pub(crate) fn close_range(first: u32, last: u32) -> Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: takes no pointer. Only the child of a spawn calls it, just before execve, when no owner
+    // of a descriptor will run again.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on close-on-exec: `close_range(first, ~0, CLOSE_RANGE_CLOEXEC)` (Linux 5.11).
+///
+/// # Errors
+/// `EINVAL` before Linux 5.11.
+pub fn cloexec_from(first: u32) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    // SAFETY: takes no pointer and closes nothing now.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// `prctl(PR_SET_PDEATHSIG, signal)`: a signal for the caller when the thread that made it ends (`prctl(2)`).
+///
+/// # Errors
+/// `EINVAL` for a number that is no signal.
+pub fn set_parent_death_signal(signal: i32) -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, signal.unsigned_abs().into(), 0)
+}
+
+/// `prctl(PR_SET_DUMPABLE, 0 or 1)`: whether others may inspect the caller (`prctl(2)`).
+///
+/// # Errors
+/// None in practice.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, dumpable.into(), 0)
+}
+
+/// `prctl(PR_SET_NO_NEW_PRIVS, 1)`: `execve(2)` gives no privileges any more (`prctl(2)`).
+///
+/// # Errors
+/// None in practice.
+pub fn set_no_new_privs() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)
+}
+
+/// `prctl(PR_SET_CHILD_SUBREAPER, 1)`: orphans below the caller become its children (`prctl(2)`).
+///
+/// # Errors
+/// None in practice.
+pub fn set_child_subreaper() -> Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)
+}
+
+pub(crate) fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> Result<()> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: every option used in this crate takes integers only.
+    check_int(unsafe { libc::prctl(option, second, third, zero, zero) }).map(drop)
+}
+
+/// `prctl(option, second, third)` that answers a number rather than success.
+pub(crate) fn prctl_value(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> Result<i32> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: every option used in this crate takes integers only.
+    check_int(unsafe { libc::prctl(option, second, third, zero, zero) })
+}
+
+/// `int sethostname(const char *, size_t)` (`sethostname(2)`).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN` over the UTS namespace, `EINVAL` for more than 64 bytes.
+pub fn sethostname(name: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of one slice.
+    check_int(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
+/// `int setdomainname(const char *, size_t)` (`setdomainname(2)`).
+///
+/// # Errors
+/// As [`sethostname`].
+pub fn setdomainname(name: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of one slice.
+    check_int(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
+/// `int dup3(int from, int to, 0)`, or nothing but clearing close-on-exec when both are the same.
+pub(crate) fn dup_to(from: BorrowedFd<'_>, to: RawFd) -> Result<()> {
+    if from.as_raw_fd() == to {
+        // SAFETY: takes no pointer.
+        return check_int(unsafe { libc::fcntl(to, libc::F_SETFD, 0) }).map(drop);
+    }
+    // SAFETY: takes no pointer; only the child of a spawn calls it, where nobody owns `to`.
+    check_int(unsafe { libc::dup3(from.as_raw_fd(), to, 0) }).map(drop)
+}
+
+/// `int chdir(const char *)` (`chdir(2)`).
+///
+/// # Errors
+/// As `chdir(2)`.
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: the path is a valid C string.
+    check_int(unsafe { libc::chdir(path.as_ptr()) }).map(drop)
+}
+
+/// `int fchdir(int)` (`chdir(2)`).
+///
+/// # Errors
+/// As `fchdir(2)`.
+pub fn fchdir(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: takes no pointer.
+    check_int(unsafe { libc::fchdir(fd.as_raw_fd()) }).map(drop)
+}
+
+/// `pid_t setsid(void)` (`setsid(2)`).
+///
+/// # Errors
+/// `EPERM` for a process group's leader.
+pub fn setsid() -> Result<()> {
+    // SAFETY: takes no pointer.
+    check_int(unsafe { libc::setsid() }).map(drop)
+}
+
+/// `mode_t umask(mode_t)`: sets the mask of new files' permissions (`umask(2)`).
+pub fn umask(mask: u32) {
+    // SAFETY: takes no pointer and cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
+/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING, name)`: a session keyring of the caller's own (`keyctl(2)`).
+///
+/// # Errors
+/// `EDQUOT` at the user's limit of keys, `ENOSYS` on a kernel without keys.
+pub fn join_session_keyring(name: &CStr) -> Result<()> {
+    // SAFETY: the name is a valid C string.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "waited for by pidfd")]
+    fn waits_by_pidfd() {
+        let child = std::process::Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pidfd = pidfd_open(i32::try_from(child.id()).unwrap()).unwrap();
+        assert_eq!(wait(pidfd.as_fd()).unwrap(), Exit::Code(7));
+        assert_eq!(wait(pidfd.as_fd()).unwrap_err(), Errno::ECHILD);
+        assert_eq!(pidfd_send_signal(pidfd.as_fd(), 0).unwrap_err(), Errno::ESRCH);
+    }
+
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "waited for by pidfd")]
+    fn a_signal_is_told_from_a_code() {
+        let child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pidfd = pidfd_open(i32::try_from(child.id()).unwrap()).unwrap();
+        pidfd_send_signal(pidfd.as_fd(), libc::SIGTERM).unwrap();
+        let exit = wait(pidfd.as_fd()).unwrap();
+        assert_eq!(exit, Exit::Signal(libc::SIGTERM));
+        assert_eq!(exit.status(), 143);
+    }
+}

@@ -1,0 +1,130 @@
+//! Waiting for a child and for signals at once, so that a foreground runtime can pass signals on.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use crate::call::check_int;
+use crate::{Errno, Result};
+
+/// What [`Signals::next`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakeup {
+    /// This signal arrived.
+    Signal(i32),
+    /// The process behind the pidfd has ended.
+    Ended,
+}
+
+/// The calling thread's signals as a descriptor (`signalfd(2)`); dropping it gives them back.
+///
+/// Blocks every signal but those that a fault of the caller's own raises. Meant for a program with one
+/// thread: others would go on to receive signals as before.
+#[derive(Debug)]
+pub struct Signals {
+    fd: OwnedFd,
+    old: libc::sigset_t,
+}
+
+/// Signals that the kernel sends for the thread's own fault; blocking them would hide the fault.
+const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
+
+impl Signals {
+    /// Takes the calling thread's signals.
+    ///
+    /// # Errors
+    /// `EMFILE` for want of descriptors.
+    pub fn take() -> Result<Self> {
+        // SAFETY: all-zero is a valid sigset for the calls below to fill.
+        let (mut wanted, mut old): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is valid for writing.
+        check_int(unsafe { libc::sigfillset(&raw mut wanted) })?;
+        for fault in FAULTS {
+            // SAFETY: the set is valid for writing.
+            check_int(unsafe { libc::sigdelset(&raw mut wanted, fault) })?;
+        }
+        // SAFETY: the set is valid for reading.
+        let fd = check_int(unsafe {
+            libc::signalfd(-1, &raw const wanted, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        })?;
+        // SAFETY: the kernel just gave us this descriptor.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: both sets are valid.
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const wanted, &raw mut old) } {
+            0 => Ok(Self { fd, old }),
+            number => Err(Errno::from_raw(number)),
+        }
+    }
+
+    /// Waits for the next signal or for the end of a process.
+    ///
+    /// # Errors
+    /// As `poll(2)`.
+    pub fn next(&self, pidfd: BorrowedFd<'_>) -> Result<Wakeup> {
+        loop {
+            let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            let mut fds = [entry(self.fd.as_raw_fd()), entry(pidfd.as_raw_fd())];
+            // SAFETY: the array holds as many entries as are given.
+            match check_int(unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) }) {
+                Err(Errno::EINTR) => continue,
+                other => other?,
+            };
+            let [signal, ended] = fds;
+            if signal.revents != 0
+                && let Some(number) = self.read()?
+            {
+                return Ok(Wakeup::Signal(number));
+            }
+            if ended.revents != 0 {
+                return Ok(Wakeup::Ended);
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Option<i32>> {
+        let mut info = std::mem::MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the kernel writes at most the size of the structure.
+        let read = unsafe { libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        if read < 0 {
+            return match Errno::last() {
+                Errno::EAGAIN | Errno::EINTR => Ok(None),
+                errno => Err(errno),
+            };
+        }
+        // SAFETY: zeroed before and filled by the kernel; every bit pattern is valid.
+        let info = unsafe { info.assume_init() };
+        i32::try_from(info.ssi_signo).map(Some).map_err(|_| Errno::EINVAL)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one that was in force before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.old, std::ptr::null_mut()) };
+    }
+}
+
+/// Whether a signal is worth passing on to a child: not its own end, not the terminal's stops.
+pub fn is_forwarded(signal: i32) -> bool {
+    !matches!(signal, libc::SIGCHLD | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::pidfd_open;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn sees_signals_and_the_end() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pidfd = pidfd_open(child.id().cast_signed()).unwrap();
+        let signals = Signals::take().unwrap();
+        // SAFETY: takes no pointer; the signal is blocked in this thread.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR1) };
+        assert_eq!(signals.next(pidfd.as_fd()).unwrap(), Wakeup::Signal(libc::SIGUSR1));
+        crate::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).unwrap();
+        let end = std::iter::repeat_with(|| signals.next(pidfd.as_fd()).unwrap());
+        assert!(end.take(3).any(|wakeup| wakeup == Wakeup::Ended));
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,314 @@
+//! The child's walk over its plan.
+//!
+//! Everything here runs between `clone3(2)` and `execve(2)` in a process that may have lost the threads
+//! which held the allocator's lock. So: no allocation, no lock, no panic, and a slot or string that is
+//! missing is an error number like any other.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+use crate::call::{Dir, check_int};
+use crate::open::{self, Open, Resolve};
+use crate::plan::{Absent, At, Entry, PathIn, SLOTS, Slot, Step};
+use crate::{Errno, Result, clone, cred, file, mount, net, process, rlimit, tty};
+
+/// Resolution of everything below a container's root.
+const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
+
+/// The child's state: the descriptors that its steps made.
+pub(crate) struct Walk {
+    slots: [RawFd; SLOTS],
+    /// Where the parent's word to go on arrives.
+    go: RawFd,
+}
+
+/// How many of the following steps to leave out.
+type Skip = u16;
+
+impl Walk {
+    pub(crate) fn new(go: RawFd) -> Self {
+        Self { slots: [-1; SLOTS], go }
+    }
+
+    /// Walks all steps; on failure gives the step's number too.
+    pub(crate) fn run(&mut self, entries: &[Entry]) -> std::result::Result<(), (u32, Errno)> {
+        let mut skip: Skip = 0;
+        for (number, entry) in (0u32..).zip(entries) {
+            if skip > 0 {
+                skip = skip.saturating_sub(1);
+                continue;
+            }
+            skip = self.step(&entry.step).map_err(|errno| (number, errno))?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Skip> {
+        match step {
+            Step::OpenIn { dir, path, flags, resolve, absent, out } => {
+                return self.open_in(dir, path, *flags, *resolve, *absent, *out);
+            }
+            Step::SkipIfDirectory { fd, skip } => {
+                return Ok(if file::fstat(self.fd(fd)?)?.is_dir() { *skip } else { 0 });
+            }
+            Step::Skip(count) => return Ok(*count),
+            _ => {}
+        }
+        match step {
+            Step::WaitForParent => self.wait_for_parent(),
+            Step::Unshare(namespaces) => clone::unshare(*namespaces),
+            Step::JoinNamespace { fd, kinds } => clone::setns(self.fd(fd)?, *kinds),
+            Step::NewSession => process::setsid(),
+            Step::ControllingTerminal { fd } => tty::set_controlling(self.fd(fd)?),
+            Step::ParentDeathSignal(signal) => process::set_parent_death_signal(*signal),
+            Step::Dumpable(dumpable) => process::set_dumpable(*dumpable),
+            Step::HostName(name) => process::sethostname(name),
+            Step::DomainName(name) => process::setdomainname(name),
+            Step::InterfaceUp(name) => net::interface_up(name),
+            Step::SessionKeyring(name) => process::join_session_keyring(name),
+            Step::ResourceLimit { resource, limit } => rlimit::set(0, *resource, *limit),
+            Step::Write { dir, path, data } => self.write(dir, path, data),
+            Step::ChangeDirectory(path) => process::chdir(path),
+            Step::ChangeDirectoryTo(fd) => process::fchdir(self.fd(fd)?),
+            Step::FileModeMask(mask) => {
+                process::umask(*mask);
+                Ok(())
+            }
+            Step::Duplicate { from, to } => process::dup_to(self.fd(from)?, *to),
+            Step::ChangeRootHere => change_root_here(),
+            Step::Close(slot) => self.close(*slot),
+            _ => self.credential_step(step),
+        }
+        .map(|()| 0)
+    }
+
+    fn credential_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Groups(groups) => cred::setgroups(groups),
+            Step::Gid(gid) => cred::setgid(*gid),
+            Step::Uid(uid) => cred::setuid(*uid),
+            Step::KeepCapabilities(keep) => cred::set_keepcaps(*keep),
+            Step::DropBounding(cap) => cred::bounding_drop(*cap),
+            Step::Capabilities(sets) => cred::capset(*sets),
+            Step::ClearAmbient => cred::ambient_clear(),
+            Step::RaiseAmbient(cap) => cred::ambient_raise(*cap),
+            Step::SecureBits(bits) => cred::set_securebits(*bits),
+            Step::NoNewPrivileges => process::set_no_new_privs(),
+            _ => self.mount_step(step),
+        }
+    }
+
+    fn mount_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Propagation { path, flags } => mount::mount(None, path, None, *flags, None),
+            Step::OpenTree { dir, path, flags, out } => {
+                let tree = mount::open_tree(self.dir(dir)?, path, *flags)?;
+                self.put(*out, tree)
+            }
+            Step::FsOpen { fstype, out } => self.put(*out, mount::fsopen(fstype)?),
+            Step::FsString { context, key, value } => {
+                mount::fsconfig_string(self.slot(*context)?, key, value)
+            }
+            Step::FsFlag { context, key } => mount::fsconfig_flag(self.slot(*context)?, key),
+            Step::FsMount { context, attrs, out } => {
+                let context = self.slot(*context)?;
+                mount::fsconfig_create(context)?;
+                let mount = mount::fsmount(context, *attrs)?;
+                self.put(*out, mount)
+            }
+            Step::SetAttributes { mount, recursive, set, clear, propagation } => {
+                mount::mount_setattr(self.fd(mount)?, *recursive, *set, *clear, *propagation)
+            }
+            Step::RemountBind { mount, flags, clear } => mount::remount_bind(self.fd(mount)?, *flags, *clear),
+            Step::PropagationOf { mount, flags } => mount::change_propagation(self.fd(mount)?, *flags),
+            Step::MoveMount { from, to } => mount::move_mount(self.fd(from)?, self.dir(to)?),
+            Step::PivotRoot => mount::pivot_root_here(),
+            Step::Unmount { path, flags } => mount::umount2(path, *flags),
+            _ => self.tree_step(step),
+        }
+    }
+
+    fn tree_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::EnsureDir { root, path, out } => {
+                let dir = self.ensure_dirs(root, path, path.len())?;
+                self.put(*out, dir)
+            }
+            Step::EnsureFile { root, path, out } => self.ensure_file(root, path, *out),
+            Step::RequireDevice { fd, major, minor } => {
+                let stat = file::fstat(self.fd(fd)?)?;
+                if stat.is_char_device(*major, *minor) { Ok(()) } else { Err(Errno::ENODEV) }
+            }
+            Step::RequireDirectory { fd } => {
+                if file::fstat(self.fd(fd)?)?.is_dir() {
+                    Ok(())
+                } else {
+                    Err(Errno::ENOTDIR)
+                }
+            }
+            Step::RequireFilesystem { fd, magic } => {
+                if file::filesystem_magic(self.fd(fd)?)? == *magic {
+                    Ok(())
+                } else {
+                    Err(Errno::ESTALE)
+                }
+            }
+            Step::RefuseFilesystem { fd, magic } => {
+                if file::filesystem_magic(self.fd(fd)?)? == *magic {
+                    Err(Errno::EXDEV)
+                } else {
+                    Ok(())
+                }
+            }
+            Step::Symlink { dir, name, target } => match open::symlinkat(target, self.dir(dir)?, name) {
+                Err(Errno::EEXIST) => Ok(()),
+                other => other,
+            },
+            Step::Device { dir, name, mode, major, minor, uid, gid } => {
+                self.device(dir, name, *mode, (*major, *minor), (*uid, *gid))
+            }
+            // Every other step is handled above; a new one that is forgotten fails the start.
+            _ => Err(Errno::ENOSYS),
+        }
+    }
+
+    fn wait_for_parent(&self) -> Result<()> {
+        // SAFETY: the descriptor was opened by the parent for this child and is closed by nobody else.
+        let go = unsafe { BorrowedFd::borrow_raw(self.go) };
+        let mut byte = [0u8; 1];
+        match file::read(go, &mut byte)? {
+            1 => Ok(()),
+            _ => Err(Errno::EPIPE),
+        }
+    }
+
+    fn open_in(
+        &mut self,
+        dir: &At,
+        path: &CStr,
+        flags: Open,
+        resolve: Resolve,
+        absent: Absent,
+        out: Slot,
+    ) -> Result<Skip> {
+        match (open::openat2(self.dir(dir)?, path, flags, 0o644, resolve), absent) {
+            (Ok(fd), _) => self.put(out, fd).map(|()| 0),
+            (Err(Errno::ENOENT | Errno::ENOTDIR), Absent::Skip(count)) => Ok(count),
+            (Err(errno), _) => Err(errno),
+        }
+    }
+
+    fn write(&self, dir: &At, path: &CStr, data: &[u8]) -> Result<()> {
+        use std::os::fd::AsFd;
+        let resolve = Resolve::NO_SYMLINKS | Resolve::NO_MAGICLINKS;
+        let file = open::openat2(self.dir(dir)?, path, Open::WRONLY, 0, resolve)?;
+        file::write_once(file.as_fd(), data)
+    }
+
+    /// Opens the first `depth` components below the root, making what is missing.
+    fn ensure_dirs(&self, root: &At, path: &PathIn, depth: usize) -> Result<OwnedFd> {
+        let root = self.dir(root)?;
+        let flags = Open::PATH | Open::DIRECTORY;
+        let mut here = open::openat2(root, c".", flags, 0, INSIDE)?;
+        for (prefix, name) in path.walk().take(depth) {
+            here = match open::openat2(root, prefix, flags, 0, INSIDE) {
+                Err(Errno::ENOENT) => {
+                    open::mkdirat((&here).into(), name, 0o755)?;
+                    open::openat2((&here).into(), name, flags, 0, Resolve::NO_SYMLINKS | Resolve::BENEATH)?
+                }
+                other => other?,
+            };
+        }
+        Ok(here)
+    }
+
+    fn ensure_file(&mut self, root: &At, path: &PathIn, out: Slot) -> Result<()> {
+        let parent = self.ensure_dirs(root, path, path.len().saturating_sub(1))?;
+        let (_, name) = path.walk().last().ok_or(Errno::EISDIR)?;
+        let root = self.dir(root)?;
+        let file = match open::openat2(root, path.whole(), Open::PATH, 0, INSIDE) {
+            Err(Errno::ENOENT) => {
+                let flags = Open::CREAT | Open::EXCL | Open::NOFOLLOW;
+                let beneath = Resolve::NO_SYMLINKS | Resolve::BENEATH;
+                open::openat2((&parent).into(), name, flags, 0o644, beneath)?;
+                open::openat2((&parent).into(), name, Open::PATH, 0, beneath)?
+            }
+            other => other?,
+        };
+        self.put(out, file)
+    }
+
+    fn device(
+        &self,
+        dir: &At,
+        name: &CStr,
+        mode: u32,
+        (major, minor): (u32, u32),
+        owner: (u32, u32),
+    ) -> Result<()> {
+        use std::os::fd::AsFd;
+        let dir = self.dir(dir)?;
+        match open::mknodat(dir, name, mode, major, minor) {
+            Ok(()) => {
+                // mknod(2) applies the umask, and the owner is the caller's. chown(2) takes set-id bits away.
+                open::chownat(dir, name, owner.0, owner.1)?;
+                open::chmodat(dir, name, mode & 0o7777)
+            }
+            Err(Errno::EEXIST) => {
+                let there = open::openat2(dir, name, Open::PATH | Open::NOFOLLOW, 0, Resolve::NO_SYMLINKS)?;
+                let stat = file::fstat(there.as_fd())?;
+                let same =
+                    (stat.major, stat.minor) == (major, minor) && (stat.mode ^ mode) & libc::S_IFMT == 0;
+                if same { Ok(()) } else { Err(Errno::EEXIST) }
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn put(&mut self, slot: Slot, fd: OwnedFd) -> Result<()> {
+        let place = self.slots.get_mut(usize::from(slot.0)).ok_or(Errno::EBADF)?;
+        *place = fd.into_raw_fd();
+        Ok(())
+    }
+
+    fn close(&mut self, slot: Slot) -> Result<()> {
+        use std::os::fd::FromRawFd;
+        let place = self.slots.get_mut(usize::from(slot.0)).ok_or(Errno::EBADF)?;
+        if *place < 0 {
+            return Err(Errno::EBADF);
+        }
+        // SAFETY: the slot owned the descriptor and is emptied in the same breath.
+        drop(unsafe { OwnedFd::from_raw_fd(*place) });
+        *place = -1;
+        Ok(())
+    }
+
+    fn slot(&self, slot: Slot) -> Result<BorrowedFd<'static>> {
+        let raw = self.slots.get(usize::from(slot.0)).copied().filter(|raw| *raw >= 0).ok_or(Errno::EBADF)?;
+        // SAFETY: a slot holds an open descriptor until `close`, which no step interleaves with a use; the
+        // child never returns, so 'static is the time until execve.
+        Ok(unsafe { BorrowedFd::borrow_raw(raw) })
+    }
+
+    fn fd(&self, at: &At) -> Result<BorrowedFd<'static>> {
+        match at {
+            At::Cwd => Err(Errno::EBADF),
+            // SAFETY: the plan owns the descriptor and outlives the walk, which ends in execve or _exit.
+            At::Fd(fd) => Ok(unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }),
+            At::Slot(slot) => self.slot(*slot),
+        }
+    }
+
+    fn dir(&self, at: &At) -> Result<Dir<'static>> {
+        match at {
+            At::Cwd => Ok(Dir::Cwd),
+            _ => self.fd(at).map(Dir::Fd),
+        }
+    }
+}
+
+/// `chroot(".")` (`chroot(2)`): a step of a plan only, since alone it confines nothing.
+fn change_root_here() -> Result<()> {
+    // SAFETY: the path is a valid C string.
+    check_int(unsafe { libc::chroot(c".".as_ptr()) }).map(drop)
+}

@@ -1,0 +1,111 @@
+//! The child of a spawn must not allocate: in a threaded program the lock may be held for ever.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
+use cofferdam_sys::process::Exit;
+use cofferdam_sys::spawn::{Failure, Request, spawn};
+use cofferdam_sys::{open, rlimit};
+
+/// Aborts when another process than the one that was noted allocates or frees.
+struct Guard;
+
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+fn check() {
+    let owner = OWNER.load(Ordering::Relaxed);
+    // SAFETY: takes no pointer.
+    if owner != 0 && owner != unsafe { libc::getpid() } {
+        // SAFETY: takes no pointer, does not return.
+        unsafe { libc::_exit(99) }
+    }
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Guard {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        check();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Guard = Guard;
+
+fn plan(program: &str) -> Plan {
+    Plan::new(Exec {
+        candidates: vec![CString::new(program).unwrap()],
+        args: vec![c"program".to_owned()],
+        env: vec![c"A=b".to_owned()],
+    })
+}
+
+/// Every kind of step that needs no privilege, the failing paths included.
+fn harmless(plan: &mut Plan) {
+    let dir = tempfile_dir();
+    let root = open::openat2(open::Dir::Cwd, &dir, open::Open::PATH, 0, open::Resolve::empty()).unwrap();
+    let root = At::from(root);
+    let slots: Vec<_> = (0..4).map(|_| plan.slot().unwrap()).collect();
+    let path = PathIn::new(b"a/b/c").unwrap();
+    plan.push("wait", Step::WaitForParent);
+    plan.push("session", Step::NewSession);
+    plan.push("umask", Step::FileModeMask(0o22));
+    plan.push("dirs", Step::EnsureDir { root: root.clone(), path: path.clone(), out: slots[0] });
+    let file = PathIn::new(b"a/file").unwrap();
+    plan.push("file", Step::EnsureFile { root: root.clone(), path: file, out: slots[1] });
+    plan.push("link", Step::Symlink { dir: root.clone(), name: c"l".into(), target: c"a".into() });
+    plan.push("close", Step::Close(slots[0]));
+    let limit = rlimit::get(0, rlimit::by_name("RLIMIT_CORE").unwrap()).unwrap();
+    plan.push("limit", Step::ResourceLimit { resource: rlimit::by_name("RLIMIT_CORE").unwrap(), limit });
+    plan.push("directory", Step::RequireDirectory { fd: root.clone() });
+    plan.push(
+        "missing",
+        Step::OpenIn {
+            dir: root,
+            path: c"missing".into(),
+            flags: open::Open::PATH,
+            resolve: open::Resolve::IN_ROOT,
+            absent: Absent::Skip(0),
+            out: slots[2],
+        },
+    );
+    plan.push("no new privileges", Step::NoNewPrivileges);
+}
+
+fn tempfile_dir() -> CString {
+    let dir = std::env::temp_dir().join(format!("no-allocation-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    CString::new(dir.into_os_string().into_encoded_bytes()).unwrap()
+}
+
+#[test]
+fn walking_allocates_nothing() {
+    // SAFETY: takes no pointer.
+    OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+
+    let mut good = plan("/bin/true");
+    harmless(&mut good);
+    let mut spawning = spawn(&good, &Request::default()).unwrap();
+    spawning.release().unwrap();
+    assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
+
+    let mut bad = plan("/nowhere");
+    harmless(&mut bad);
+    let mut spawning = spawn(&bad, &Request::default()).unwrap();
+    spawning.release().unwrap();
+    let failure = spawning.finish().unwrap_err();
+    assert!(matches!(failure, Failure::Exec { .. }), "{failure}");
+
+    std::fs::remove_dir_all(tempfile_dir().into_string().unwrap()).unwrap();
+}
