@@ -1,0 +1,195 @@
+//! Which device nodes the processes of a cgroup may use: rules, and the BPF program that enforces them.
+//!
+//! cgroup v2 has no interface file for devices. Instead, a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`
+//! is asked about every open and `mknod(2)` of a device node. It is assembled here, one short block a
+//! rule, without a compiler.
+
+mod program;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use cofferdam_sys::bpf::{self, Instruction};
+use cofferdam_sys::rlimit::{self, Rlimit};
+use cofferdam_sys::{Errno, errno};
+
+use crate::{Cgroup, Error, ErrorKind, Result};
+
+pub use program::compile;
+
+/// What sort of device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Block devices.
+    Block,
+    /// Character devices.
+    Char,
+}
+
+/// Ways of using a device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Access(u8);
+
+impl Access {
+    /// `mknod(2)`.
+    pub const MKNOD: Access = Access(1);
+    /// Open for reading.
+    pub const READ: Access = Access(2);
+    /// Open for writing.
+    pub const WRITE: Access = Access(4);
+    /// All three.
+    pub const ALL: Access = Access(7);
+
+    /// The bits, as the kernel's `BPF_DEVCG_ACC_*`.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Either way.
+    #[must_use]
+    pub const fn union(self, other: Access) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// One rule: whether devices may be used in some ways.
+///
+/// Each way of using a device is decided by the last rule of a list that names the device and that way;
+/// what no rule names is denied. A use in several ways at once, as opening for reading and writing, needs
+/// all of them allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// Whether it allows or denies.
+    pub allow: bool,
+    /// Block or character devices; `None` is both.
+    pub kind: Option<Kind>,
+    /// Major number; `None` is every.
+    pub major: Option<u32>,
+    /// Minor number; `None` is every.
+    pub minor: Option<u32>,
+    /// The ways of using the device that it is about.
+    pub access: Access,
+}
+
+impl Rule {
+    /// Denies everything.
+    pub const DENY_ALL: Rule =
+        Rule { allow: false, kind: None, major: None, minor: None, access: Access::ALL };
+
+    /// A rule from the letters of cgroup v1 and the OCI: kind `a` (all), `b`, `c` or `u`; access some of `rwm`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] with the letter at fault.
+    pub fn new(
+        allow: bool,
+        kind: &str,
+        major: Option<u32>,
+        minor: Option<u32>,
+        access: &str,
+    ) -> Result<Self> {
+        let invalid = |what: String, hint: &str| Error::new(ErrorKind::Invalid, what).with_hint(hint);
+        let kind = match kind {
+            "a" | "" => None,
+            "b" => Some(Kind::Block),
+            "c" | "u" => Some(Kind::Char),
+            other => {
+                let what = format!("device rule: `{}` is no type", other.escape_default());
+                return Err(invalid(what, "a (all), b (block), c or u (character); others have no rules"));
+            }
+        };
+        let mut bits = 0;
+        for letter in access.chars() {
+            bits |= match letter {
+                'm' => Access::MKNOD,
+                'r' => Access::READ,
+                'w' => Access::WRITE,
+                other => {
+                    let what = format!("device rule: `{}` is no access", other.escape_default());
+                    return Err(invalid(what, "some of r (read), w (write), m (mknod)"));
+                }
+            }
+            .bits();
+        }
+        if bits == 0 {
+            return Err(invalid(
+                "device rule: no access".to_owned(),
+                "some of r (read), w (write), m (mknod)",
+            ));
+        }
+        Ok(Self { allow, kind, major, minor, access: Access(bits) })
+    }
+}
+
+impl Cgroup {
+    /// Allows its processes, and those below, only the devices that `rules` allow.
+    ///
+    /// Programs of parents stay in force beside this one. Each call adds one more: call it once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] on a kernel without `CONFIG_CGROUP_BPF`; [`ErrorKind::System`] with
+    /// `EPERM` without `CAP_BPF` and `CAP_NET_ADMIN` in the initial user namespace; [`ErrorKind::Invalid`]
+    /// for more rules than a program has room for.
+    pub fn set_devices(&self, rules: &[Rule]) -> Result<()> {
+        let program = load(&compile(rules)?)?;
+        let (kind, flags) = (bpf::ATTACH_CGROUP_DEVICE, bpf::ATTACH_ALLOW_MULTI);
+        bpf::cgroup_attach(self.fd(), program.as_fd(), kind, flags).map_err(|number| {
+            failed(format!("attach the device program to {}", self.path().display()), number)
+        })
+    }
+}
+
+fn load(program: &[Instruction]) -> Result<OwnedFd> {
+    let once = |log: &mut [u8]| bpf::prog_load(bpf::PROG_TYPE_CGROUP_DEVICE, program, c"", log);
+    let number = match once(&mut []) {
+        Ok(program) => return Ok(program),
+        // Before Linux 5.11 programs count as locked memory, whose limit is 64 KiB for all of a user's.
+        Err(Errno::EPERM) => match with_locked_memory(|| once(&mut [])) {
+            Ok(program) => return Ok(program),
+            Err(number) => number,
+        },
+        Err(number) => number,
+    };
+    let mut log = vec![0; 16 << 10];
+    if number == Errno::EINVAL && once(&mut log).is_err() {
+        let text =
+            String::from_utf8_lossy(log.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();
+        if let Some(last) = text.lines().rfind(|line| !line.starts_with("processed ")) {
+            let what = format!("load the device program: the verifier says `{last}`");
+            return Err(Error::system(what, number));
+        }
+    }
+    Err(failed(format!("load the device program of {} instructions", program.len()), number))
+}
+
+/// Runs with no limit of locked memory where the caller may lift it, and puts the old limit back.
+fn with_locked_memory<T>(
+    work: impl FnOnce() -> std::result::Result<T, Errno>,
+) -> std::result::Result<T, Errno> {
+    let resource = rlimit::by_name("RLIMIT_MEMLOCK").ok_or(Errno::EPERM)?;
+    let old = rlimit::get(0, resource)?;
+    let lifted = Rlimit { soft: u64::MAX, hard: u64::MAX };
+    rlimit::set(0, resource, lifted).map_err(|_| Errno::EPERM)?;
+    let result = work();
+    rlimit::set(0, resource, old)?;
+    result
+}
+
+fn failed(what: String, number: Errno) -> Error {
+    let error = Error::system(what, number);
+    match number {
+        Errno::EPERM => error.with_hint(
+            "device programs need CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace; \
+             without them rely on the nodes that are in the container's /dev",
+        ),
+        Errno::EINVAL | Errno::ENOSYS => error
+            .with_kind(ErrorKind::Unsupported)
+            .with_hint("the kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF"),
+        Errno::ENOMEM | Errno::E2BIG => error.with_hint("use fewer device rules"),
+        _ => {
+            let hint = format!("bpf(2) gave {}", errno::describe(number));
+            error.with_hint(hint)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
