@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Why not a path library
+//! Everything below the root is resolved by `openat2(2)` in the child's walk, where nothing may allocate;
+//! a library that resolves paths in steps of its own has no place there. The parent resolves only what
+//! the caller owns: the root and the sources, each once.
+
+mod cgroup;
+mod error;
+mod host;
+mod lower;
+mod mount;
+mod options;
+mod place;
+mod prepare;
+mod rootfs;
+
+pub use error::{Error, ErrorKind, Result};
+pub use host::Host;
+pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
+pub use options::split_options;
+pub use prepare::Prepared;
+pub use rootfs::{Device, DeviceKind, RootFs};

@@ -1,0 +1,144 @@
+//! From prepared sources to the steps of a plan.
+
+mod attach;
+mod nodes;
+mod paths;
+mod steps;
+
+use cofferdam_sys::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
+use cofferdam_sys::open::{Open, Resolve};
+use cofferdam_sys::plan::{Absent, At, Plan, Step};
+
+use crate::mount::{Propagation, PropagationKind};
+use crate::prepare::{Prepared, Tree};
+use crate::{Attributes, Result};
+use steps::Steps;
+
+/// How a mask looks: nothing can be made in it, run from it or written to it.
+const MASK: MountAttrs =
+    MountAttrs::RDONLY.union(MountAttrs::NOSUID).union(MountAttrs::NODEV).union(MountAttrs::NOEXEC);
+
+impl Prepared {
+    /// Appends the steps that mount everything and pivot into the new root.
+    ///
+    /// The child needs a mount namespace of its own, `CAP_SYS_ADMIN` over it, and to be root in its
+    /// user namespace. Afterwards the umask is 022 and the working directory is the new root.
+    ///
+    /// # Errors
+    /// When the plan has too few slots left.
+    pub fn lower(self, plan: &mut Plan) -> Result<()> {
+        let mut steps = Steps::new(plan, self.mount_setattr)?;
+        steps.push("set the umask for mount points", Step::FileModeMask(0o022));
+        self.detach_from_host(&mut steps);
+        let mask = !self.masked.is_empty();
+        self.attach_root(&mut steps, mask);
+        for item in &self.mounts {
+            steps.item(item);
+        }
+        steps.nodes(&self.nodes)?;
+        if let Some(links) = &self.links {
+            steps.links(links);
+        }
+        for path in &self.readonly_paths {
+            steps.readonly_path(path);
+        }
+        for path in &self.masked {
+            steps.masked_path(path);
+        }
+        if self.readonly {
+            steps.readonly_root();
+        }
+        pivot(&mut steps, mask);
+        self.final_propagation(&mut steps);
+        Ok(())
+    }
+
+    /// Nothing that the child mounts may reach the host.
+    fn detach_from_host(&self, steps: &mut Steps<'_>) {
+        let kind = if self.listens { PropagationKind::Slave } else { PropagationKind::Private };
+        let propagation = Propagation { kind, recursive: true };
+        let about = format!("make all mounts {propagation}");
+        steps.push(about, Step::Propagation { path: c"/".into(), flags: propagation.flags() });
+    }
+
+    /// Puts the new root on top of the old one, and between them the directory that masks are copies of:
+    /// a copy of a detached mount needs Linux 6.15.
+    fn attach_root(&self, steps: &mut Steps<'_>, mask: bool) {
+        let (target, root) = (steps.target, steps.root_slot);
+        let open = Step::OpenIn {
+            dir: At::Cwd,
+            path: c"/".into(),
+            flags: Open::PATH | Open::DIRECTORY,
+            resolve: Resolve::empty(),
+            absent: Absent::Fail,
+            out: target,
+        };
+        steps.push("open the old root", open);
+        if mask {
+            steps.mask_source();
+        }
+        if let Tree::ByPath { path, .. } = &self.root {
+            let flags = OpenTree::CLONE | OpenTree::RECURSIVE;
+            let about = format!("copy the root directory {}", path.to_string_lossy());
+            steps.push(about, Step::OpenTree { dir: At::Cwd, path: path.clone(), flags, out: root });
+        }
+        if let Tree::Detached { tree, .. } = &self.root {
+            steps.root = tree.clone();
+        }
+        let root = steps.root.clone();
+        steps.push("the root is a directory", Step::RequireDirectory { fd: root.clone() });
+        // Shared comes last: made from private, it is a peer group of its own.
+        let kind = match self.propagation.kind {
+            PropagationKind::Slave => PropagationKind::Slave,
+            _ => PropagationKind::Private,
+        };
+        let changes = [attach::Change {
+            recursive: true,
+            attrs: Attributes::default(),
+            propagation: Propagation { kind, recursive: true }.kind_flag(),
+        }];
+        steps.attach("root", &root, target.into(), &changes);
+        steps.close("root", target);
+    }
+
+    fn final_propagation(&self, steps: &mut Steps<'_>) {
+        if matches!(self.propagation.kind, PropagationKind::Shared | PropagationKind::Unbindable) {
+            let about = format!("make the root {}", self.propagation);
+            let flags = self.propagation.flags();
+            steps.push(about, Step::Propagation { path: c"/".into(), flags });
+        }
+    }
+}
+
+/// Makes the new root the only one (`pivot_root(2)`, notes).
+///
+/// The old root lands on top of the new one, with all that was mounted on it: the directory of the masks
+/// has to go first. Were the runtime's own root covered by yet another mount, the old root would stay
+/// there unseen, one `..` away; `..` crosses to what covers a root, so that asking for it tells.
+fn pivot(steps: &mut Steps<'_>, mask: bool) {
+    let root = steps.root.clone();
+    steps.push("enter the new root", Step::ChangeDirectoryTo(root));
+    steps.push("pivot into the new root", Step::PivotRoot);
+    let detach = Step::Unmount { path: c".".into(), flags: Unmount::DETACH };
+    if mask {
+        steps.push("unmount the mask of directories", detach.clone());
+    }
+    steps.push("unmount the old root", detach);
+    let look = Step::OpenIn {
+        dir: At::Cwd,
+        path: c"..".into(),
+        flags: Open::PATH | Open::DIRECTORY,
+        resolve: Resolve::NO_XDEV,
+        absent: Absent::Fail,
+        out: steps.target,
+    };
+    steps.push("verify that nothing covers the new root", look);
+    steps.close("root", steps.target);
+    steps.push("go to the new root", Step::ChangeDirectory(c"/".into()));
+}
+
+/// Flags of nothing: no change of propagation.
+const SAME: MountFlags = MountFlags::empty();
+
+#[cfg(test)]
+mod tests;

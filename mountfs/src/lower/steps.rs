@@ -1,0 +1,123 @@
+//! The steps that many mounts share.
+
+use cofferdam_sys::mount::OpenTree;
+use cofferdam_sys::open::{Open, Resolve};
+use cofferdam_sys::plan::{Absent, At, Plan, Slot, Step};
+
+use crate::Result;
+use crate::place::Place;
+
+/// Resolution below the root: links stay inside.
+const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
+
+/// Resolution that refuses links.
+const STRICT: Resolve = Resolve::BENEATH.union(Resolve::NO_SYMLINKS).union(Resolve::NO_MAGICLINKS);
+
+/// A plan that grows, with the slots that every mount uses anew.
+pub(super) struct Steps<'plan> {
+    plan: &'plan mut Plan,
+    pub(super) mount_setattr: bool,
+    /// The new root.
+    pub(super) root: At,
+    /// The slot of the new root, when the child opens it.
+    pub(super) root_slot: Slot,
+    /// What is mounted on.
+    pub(super) target: Slot,
+    /// A file system's context.
+    pub(super) context: Slot,
+    /// A mount that is not attached yet.
+    pub(super) mount: Slot,
+    /// The directory that masks are copies of.
+    pub(super) mask: Slot,
+}
+
+/// A step with its reason, before it is in the plan.
+pub(super) type Entry = (String, Step);
+
+impl<'plan> Steps<'plan> {
+    pub(super) fn new(plan: &'plan mut Plan, mount_setattr: bool) -> Result<Self> {
+        let root_slot = plan.slot()?;
+        let (target, context) = (plan.slot()?, plan.slot()?);
+        let (mount, mask) = (plan.slot()?, plan.slot()?);
+        Ok(Self { plan, mount_setattr, root: root_slot.into(), root_slot, target, context, mount, mask })
+    }
+
+    pub(super) fn push(&mut self, about: impl Into<String>, step: Step) {
+        self.plan.push(about, step);
+    }
+
+    pub(super) fn extend(&mut self, entries: Vec<Entry>) {
+        for (about, step) in entries {
+            self.push(about, step);
+        }
+    }
+
+    pub(super) fn close(&mut self, about: &str, slot: Slot) {
+        self.push(format!("{about}: close"), Step::Close(slot));
+    }
+
+    /// Opens the place to mount on, making it when it is missing.
+    pub(super) fn open_target(&mut self, about: &str, place: &Place, directory: bool) {
+        let (root, path, out) = (self.root.clone(), place.path.clone(), self.target);
+        let step = if directory {
+            Step::EnsureDir { root, path, out }
+        } else {
+            Step::EnsureFile { root, path, out }
+        };
+        self.push(format!("{about}: open the target"), step);
+        if place.is_strict() {
+            self.close(about, out);
+            self.reopen_strictly(about, place);
+        }
+    }
+
+    /// Opens a directory that must be one itself and no link to one.
+    pub(super) fn reopen_strictly(&mut self, about: &str, place: &Place) {
+        let step = Step::OpenIn {
+            dir: self.root.clone(),
+            path: place.path.whole().to_owned(),
+            flags: Open::PATH | Open::DIRECTORY,
+            resolve: STRICT,
+            absent: Absent::Fail,
+            out: self.target,
+        };
+        self.push(format!("{about}: open the target, which must be no link"), step);
+    }
+
+    /// Opens a path and does the rest; both are left out when the path is not there.
+    pub(super) fn if_there(&mut self, about: &str, place: &Place, rest: Vec<Entry>) {
+        let step = Step::OpenIn {
+            dir: self.root.clone(),
+            path: place.path.whole().to_owned(),
+            flags: Open::PATH,
+            resolve: INSIDE,
+            absent: Absent::Skip(count(&rest)),
+            out: self.target,
+        };
+        self.push(format!("{about}: open it, if it is there"), step);
+        self.extend(rest);
+    }
+
+    /// A copy of what the child finds on the host by path.
+    pub(super) fn copy_of_path(&self, path: &std::ffi::CStr, recursive: bool) -> Step {
+        let recursive = if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
+        Step::OpenTree {
+            dir: At::Cwd,
+            path: path.into(),
+            flags: OpenTree::CLONE | recursive,
+            out: self.mount,
+        }
+    }
+
+    /// A copy of the mount behind a descriptor.
+    pub(super) fn copy_of(&self, from: Slot, recursive: bool) -> Step {
+        let recursive = if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
+        let flags = OpenTree::CLONE | OpenTree::EMPTY_PATH | recursive;
+        Step::OpenTree { dir: from.into(), path: c"".into(), flags, out: self.mount }
+    }
+}
+
+/// How many steps to leave out. A list here has fewer than ten.
+pub(super) fn count(entries: &[Entry]) -> u16 {
+    u16::try_from(entries.len()).unwrap_or(u16::MAX)
+}
