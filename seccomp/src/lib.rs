@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod action;
+pub mod error;
+
+pub use action::{Action, available, available_actions};
+pub use error::{Error, ErrorKind};
