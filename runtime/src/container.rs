@@ -1,0 +1,73 @@
+//! A container as plain data: what the config was lowered to and what [`crate::run()`] acts on.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use cofferdam_caps::Sets;
+use cofferdam_cgroup::{Limits, devices};
+use cofferdam_mountfs::RootFs;
+use cofferdam_ns::{IdMaps, Namespaces, NsKind};
+use cofferdam_sys::rlimit::Rlimit;
+
+/// Everything about a container that its start needs.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// The program and its credentials.
+    pub process: Process,
+    /// Namespaces that it gets anew.
+    pub new_namespaces: Namespaces,
+    /// Namespaces that it joins, by the path of their file.
+    pub join_namespaces: Vec<(NsKind, PathBuf)>,
+    /// The id maps of a new user namespace.
+    pub ids: Option<IdMaps>,
+    /// The root file system.
+    pub rootfs: RootFs,
+    /// The control group.
+    pub cgroup: CgroupPlan,
+    /// `sethostname(2)`.
+    pub hostname: Option<String>,
+    /// `setdomainname(2)`.
+    pub domainname: Option<String>,
+    /// Namespaced kernel parameters: the path below `/proc/sys` and the value.
+    pub sysctl: Vec<(String, String)>,
+}
+
+/// The program of a container.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// The arguments, the program's name first.
+    pub args: Vec<CString>,
+    /// The environment as `NAME=value`.
+    pub env: Vec<CString>,
+    /// The value of `PATH` in that environment.
+    pub path: Vec<u8>,
+    /// The working directory, absolute in the container.
+    pub cwd: CString,
+    /// User id in the container.
+    pub uid: u32,
+    /// Group id in the container.
+    pub gid: u32,
+    /// Supplementary group ids in the container.
+    pub groups: Vec<u32>,
+    /// The mask of new files' permissions.
+    pub umask: Option<u32>,
+    /// The five capability sets.
+    pub caps: Sets,
+    /// Whether `execve(2)` may still give privileges: not when this is set.
+    pub no_new_privs: bool,
+    /// Resource limits by number.
+    pub rlimits: Vec<(u32, Rlimit)>,
+    /// `/proc/PID/oom_score_adj`.
+    pub oom_score_adj: Option<i32>,
+}
+
+/// The control group of a container.
+#[derive(Debug, Clone)]
+pub struct CgroupPlan {
+    /// The path below the root of the v2 hierarchy, without a leading `/`.
+    pub path: String,
+    /// What is written before the container is born in it.
+    pub limits: Limits,
+    /// Which devices may be used: the rules in the config's order, the last that fits wins.
+    pub devices: Vec<devices::Rule>,
+}

@@ -1,0 +1,98 @@
+//! The runtime's error: an answer that names step, object, cause and remedy.
+
+use std::fmt;
+
+/// The result of the runtime's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, in one line; a failed clean-up is reported beside it.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    what: String,
+    hint: Option<String>,
+    cleanup: Option<String>,
+}
+
+/// The classes of failure that a caller may want to tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's arguments are wrong.
+    Usage,
+    /// The bundle or its `config.json` is wrong.
+    Config,
+    /// The config asks for what this build does not enforce.
+    Unsupported,
+    /// The id is in use.
+    Exists,
+    /// The container's program is not there.
+    ProgramNotFound,
+    /// The container's program cannot be executed.
+    ProgramNotExecutable,
+    /// A step of the start failed.
+    Start,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), hint: None, cleanup: None }
+    }
+
+    /// A fault of the config at a JSON path such as `linux.namespaces[2].path`.
+    pub(crate) fn config(field: &str, why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Config, format!("config.json: {field}: {why}"))
+    }
+
+    /// A field that is understood but that this build does not enforce.
+    pub(crate) fn unsupported(field: &str) -> Self {
+        Self::new(ErrorKind::Unsupported, format!("config.json: {field}: not supported by this build"))
+            .with_hint("what a config asks for is enforced or refused; remove the field to run without it")
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what could not be undone after the failure.
+    pub(crate) fn with_cleanup(mut self, failure: impl fmt::Display) -> Self {
+        self.cleanup = Some(failure.to_string());
+        self
+    }
+
+    /// The class of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The program's exit status for this failure: 127 and 126 as a shell has them, 2 for usage, else 1.
+    pub fn exit_status(&self) -> u8 {
+        match self.kind {
+            ErrorKind::Usage => 2,
+            ErrorKind::ProgramNotFound => 127,
+            ErrorKind::ProgramNotExecutable => 126,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        if let Some(cleanup) = &self.cleanup {
+            write!(f, "; then cleaning up failed: {cleanup}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

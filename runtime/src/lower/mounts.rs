@@ -1,0 +1,107 @@
+//! `root`, `mounts`, `linux.devices`, `linux.maskedPaths`, `linux.readonlyPaths`, `linux.rootfsPropagation`.
+
+use std::path::{Path, PathBuf};
+
+use cofferdam_mountfs::{Device, DeviceKind, Mount, RootFs};
+use cofferdam_ns::NsKind;
+use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
+
+use super::namespaces::Lowered;
+use crate::bundle::Bundle;
+use crate::{Error, Result};
+
+pub(super) fn lower(bundle: &Bundle, linux: &Linux, namespaces: &Lowered) -> Result<RootFs> {
+    let root = bundle.spec.root().as_ref().ok_or_else(|| Error::config("root", "is missing"))?;
+    let mut rootfs = RootFs::new(root_directory(&bundle.dir, root.path())?);
+    rootfs.readonly = root.readonly().unwrap_or(false);
+    rootfs.user_namespace = namespaces.has(NsKind::User);
+    if let Some(propagation) = linux.rootfs_propagation().as_ref().filter(|text| !text.is_empty()) {
+        rootfs.propagation =
+            propagation.parse().map_err(|error| Error::config("linux.rootfsPropagation", error))?;
+    }
+    rootfs.mounts = mounts(bundle)?;
+    for (number, device) in linux.devices().as_deref().unwrap_or_default().iter().enumerate() {
+        rootfs.devices.push(lower_device(&format!("linux.devices[{number}]"), device)?);
+    }
+    rootfs.masked = paths("linux.maskedPaths", linux.masked_paths().as_deref())?;
+    rootfs.readonly_paths = paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?;
+    Ok(rootfs)
+}
+
+/// The root must be a directory itself: a link would let the bundle's owner choose any place on the host
+/// after the checks.
+fn root_directory(bundle: &Path, path: &Path) -> Result<PathBuf> {
+    const FIELD: &str = "root.path";
+    if path.as_os_str().is_empty() {
+        return Err(Error::config(FIELD, "is empty"));
+    }
+    let path = bundle.join(path);
+    let kind = path
+        .symlink_metadata()
+        .map_err(|error| Error::config(FIELD, format!("{}: {error}", path.display())))?;
+    if kind.is_symlink() {
+        return Err(Error::config(FIELD, format!("{} is a symbolic link", path.display())));
+    }
+    if !kind.is_dir() {
+        return Err(Error::config(FIELD, format!("{} is not a directory", path.display())));
+    }
+    path.canonicalize().map_err(|error| Error::config(FIELD, format!("{}: {error}", path.display())))
+}
+
+fn mounts(bundle: &Bundle) -> Result<Vec<Mount>> {
+    let mut list = Vec::new();
+    for (number, mount) in bundle.spec.mounts().as_deref().unwrap_or_default().iter().enumerate() {
+        let field = format!("mounts[{number}]");
+        let mapped = |maps: &Option<Vec<_>>| maps.as_ref().is_some_and(|maps: &Vec<_>| !maps.is_empty());
+        if mapped(mount.uid_mappings()) || mapped(mount.gid_mappings()) {
+            return Err(Error::unsupported(&format!("{field}.uidMappings")));
+        }
+        let options = mount.options().as_deref().unwrap_or_default();
+        let bind = options.iter().any(|option| option == "bind" || option == "rbind");
+        let source = match mount.source() {
+            // Relative sources are relative to the bundle (runtime-spec, config, "Mounts").
+            Some(source) if bind => bundle.dir.join(source),
+            Some(source) => source.clone(),
+            None => PathBuf::new(),
+        };
+        let fstype = mount.typ().as_deref().unwrap_or_default();
+        let mount = Mount::from_options(fstype, source, mount.destination(), options)
+            .map_err(|error| Error::config(&field, error))?;
+        list.push(mount);
+    }
+    Ok(list)
+}
+
+fn lower_device(field: &str, device: &LinuxDevice) -> Result<Device> {
+    let kind = match device.typ() {
+        LinuxDeviceType::C | LinuxDeviceType::U => DeviceKind::Char,
+        LinuxDeviceType::B => DeviceKind::Block,
+        LinuxDeviceType::P => DeviceKind::Fifo,
+        LinuxDeviceType::A => {
+            return Err(Error::config(&format!("{field}.type"), "`a` is no device to make"));
+        }
+    };
+    let number = |name: &str, value: i64| {
+        u32::try_from(value)
+            .map_err(|_| Error::config(&format!("{field}.{name}"), format!("{value} is no device number")))
+    };
+    let fifo = kind == DeviceKind::Fifo;
+    Ok(Device {
+        path: device.path().clone(),
+        kind,
+        major: if fifo { 0 } else { number("major", device.major())? },
+        minor: if fifo { 0 } else { number("minor", device.minor())? },
+        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
+        uid: device.uid().unwrap_or(0),
+        gid: device.gid().unwrap_or(0),
+    })
+}
+
+fn paths(field: &str, list: Option<&[String]>) -> Result<Vec<PathBuf>> {
+    let check = |(number, path): (usize, &String)| {
+        let path = PathBuf::from(path);
+        let relative = || Error::config(&format!("{field}[{number}]"), "must be an absolute path");
+        if path.is_absolute() { Ok(path) } else { Err(relative()) }
+    };
+    list.unwrap_or_default().iter().enumerate().map(check).collect()
+}

@@ -1,0 +1,103 @@
+//! `linux.namespaces`, the id mappings, and the two names of the UTS namespace.
+
+use std::path::{Path, PathBuf};
+
+use cofferdam_ns::{IdMap, IdMaps, Namespaces, NsKind};
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
+
+use crate::{Error, Result};
+
+/// What the config says of namespaces.
+pub(super) struct Lowered {
+    pub(super) new: Namespaces,
+    pub(super) join: Vec<(NsKind, PathBuf)>,
+    pub(super) ids: Option<IdMaps>,
+}
+
+impl Lowered {
+    /// Whether the container has a namespace of this kind that is not the host's.
+    pub(super) fn has(&self, kind: NsKind) -> bool {
+        self.new.contains(kind.flag()) || self.join.iter().any(|(joined, _)| *joined == kind)
+    }
+}
+
+pub(super) fn lower(linux: &Linux) -> Result<Lowered> {
+    let mut lowered = Lowered { new: Namespaces::empty(), join: Vec::new(), ids: None };
+    let list = linux.namespaces().as_deref().unwrap_or_default();
+    for (number, namespace) in list.iter().enumerate() {
+        let kind = kind(namespace.typ());
+        let field = format!("linux.namespaces[{number}]");
+        if lowered.has(kind) {
+            return Err(Error::config(&field, format!("a second {kind} namespace")));
+        }
+        match namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            None => lowered.new |= kind.flag(),
+            Some(path) => lowered.join.push((kind, joinable(&field, kind, path)?)),
+        }
+    }
+    if !lowered.new.contains(Namespaces::MOUNT) {
+        return Err(Error::config("linux.namespaces", "a new mount namespace is needed for the root"));
+    }
+    lowered.ids = id_maps(linux, lowered.new)?;
+    Ok(lowered)
+}
+
+fn joinable(field: &str, kind: NsKind, path: &Path) -> Result<PathBuf> {
+    if !path.is_absolute() {
+        return Err(Error::config(&format!("{field}.path"), "must be absolute"));
+    }
+    if matches!(kind, NsKind::User | NsKind::Mount | NsKind::Time) {
+        return Err(Error::unsupported(&format!("{field}.path of a {kind} namespace")));
+    }
+    Ok(path.to_owned())
+}
+
+fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>> {
+    let uid = ranges(linux.uid_mappings().as_deref());
+    let gid = ranges(linux.gid_mappings().as_deref());
+    if !new.contains(Namespaces::USER) {
+        if uid.is_empty() && gid.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::config("linux.uidMappings", "mappings need a new user namespace"));
+    }
+    if uid.is_empty() || gid.is_empty() {
+        return Err(Error::config("linux.uidMappings", "a user namespace needs uidMappings and gidMappings"));
+    }
+    let ids = IdMaps { uid, gid };
+    ids.validate().map_err(|error| Error::config("linux.uidMappings or gidMappings", error))?;
+    Ok(Some(ids))
+}
+
+/// The ranges of a list of mappings.
+pub(super) fn ranges(list: Option<&[LinuxIdMapping]>) -> Vec<IdMap> {
+    let range = |map: &LinuxIdMapping| IdMap::new(map.container_id(), map.host_id(), map.size());
+    list.unwrap_or_default().iter().map(range).collect()
+}
+
+fn kind(typ: LinuxNamespaceType) -> NsKind {
+    match typ {
+        LinuxNamespaceType::Mount => NsKind::Mount,
+        LinuxNamespaceType::Cgroup => NsKind::Cgroup,
+        LinuxNamespaceType::Uts => NsKind::Uts,
+        LinuxNamespaceType::Ipc => NsKind::Ipc,
+        LinuxNamespaceType::User => NsKind::User,
+        LinuxNamespaceType::Pid => NsKind::Pid,
+        LinuxNamespaceType::Network => NsKind::Network,
+        LinuxNamespaceType::Time => NsKind::Time,
+    }
+}
+
+/// A host or domain name, which must not change the host's.
+pub(super) fn uts_name(field: &str, name: Option<&str>, namespaces: &Lowered) -> Result<Option<String>> {
+    /// `__NEW_UTS_LEN` of the kernel.
+    const LONGEST: usize = 64;
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    if !namespaces.new.contains(Namespaces::UTS) {
+        return Err(Error::config(field, "needs a new uts namespace, or it would rename the host"));
+    }
+    if name.len() > LONGEST || name.contains('\0') {
+        return Err(Error::config(field, format!("has more than {LONGEST} bytes or holds NUL")));
+    }
+    Ok(Some(name.to_owned()))
+}

@@ -1,0 +1,113 @@
+//! `process`: program, credentials, limits.
+
+use std::ffi::CString;
+
+use cofferdam_caps::{Cap, CapSet, Sets};
+use cofferdam_sys::rlimit::{self, Rlimit};
+use oci_spec::runtime::{Capabilities, PosixRlimit, Spec};
+
+use crate::container::Process;
+use crate::{Error, Result};
+
+/// Where programs are searched for when the container's environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(super) fn lower(spec: &Spec) -> Result<Process> {
+    let process = spec.process().as_ref().ok_or_else(|| Error::config("process", "is missing"))?;
+    let args = strings("process.args", process.args().as_deref().unwrap_or_default())?;
+    if args.first().is_none_or(|program| program.is_empty()) {
+        return Err(Error::config("process.args", "names no program"));
+    }
+    let env = strings("process.env", process.env().as_deref().unwrap_or_default())?;
+    let cwd = process.cwd().as_os_str().as_encoded_bytes();
+    if !cwd.starts_with(b"/") {
+        return Err(Error::config("process.cwd", "must be an absolute path"));
+    }
+    let user = process.user();
+    for (field, number) in [("uid", user.uid()), ("gid", user.gid())] {
+        if number == u32::MAX {
+            return Err(Error::config(&format!("process.user.{field}"), "4294967295 is no id"));
+        }
+    }
+    Ok(Process {
+        path: search_path(&env),
+        args,
+        env,
+        cwd: CString::new(cwd).map_err(|_| Error::config("process.cwd", "holds a NUL byte"))?,
+        uid: user.uid(),
+        gid: user.gid(),
+        groups: user.additional_gids().clone().unwrap_or_default(),
+        umask: user.umask(),
+        caps: capabilities(spec)?,
+        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        rlimits: rlimits(process.rlimits().as_deref().unwrap_or_default())?,
+        oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+    })
+}
+
+fn strings(field: &str, list: &[String]) -> Result<Vec<CString>> {
+    let convert = |(number, text): (usize, &String)| {
+        CString::new(text.as_bytes())
+            .map_err(|_| Error::config(&format!("{field}[{number}]"), "holds a NUL byte"))
+    };
+    list.iter().enumerate().map(convert).collect()
+}
+
+fn search_path(env: &[CString]) -> Vec<u8> {
+    let value = env.iter().rev().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+    value.unwrap_or(DEFAULT_PATH.as_bytes()).to_vec()
+}
+
+/// The five sets; a config without `capabilities` gives none.
+fn capabilities(spec: &Spec) -> Result<Sets> {
+    let Some(caps) = spec.process().as_ref().and_then(|process| process.capabilities().as_ref()) else {
+        return Ok(Sets::default());
+    };
+    let mut sets = Sets {
+        bounding: cap_set("bounding", caps.bounding().as_ref())?,
+        effective: cap_set("effective", caps.effective().as_ref())?,
+        inheritable: cap_set("inheritable", caps.inheritable().as_ref())?,
+        permitted: cap_set("permitted", caps.permitted().as_ref())?,
+        ambient: cap_set("ambient", caps.ambient().as_ref())?,
+    };
+    // The conventional default config names ambient capabilities that are not inheritable; the kernel has no
+    // such state (capabilities(7)), and every runtime runs it without them.
+    sets.ambient = sets.ambient & sets.inheritable & sets.permitted;
+    sets.validate().map_err(|error| Error::config("process.capabilities", error))?;
+    Ok(sets)
+}
+
+fn cap_set(name: &str, list: Option<&Capabilities>) -> Result<CapSet> {
+    let parse = |cap: &oci_spec::runtime::Capability| {
+        let field = format!("process.capabilities.{name}");
+        cap.to_string().parse::<Cap>().map_err(|error| Error::config(&field, error))
+    };
+    list.into_iter().flatten().map(parse).collect()
+}
+
+fn rlimits(list: &[PosixRlimit]) -> Result<Vec<(u32, Rlimit)>> {
+    let mut limits: Vec<(u32, Rlimit)> = Vec::new();
+    for (number, limit) in list.iter().enumerate() {
+        let field = format!("process.rlimits[{number}]");
+        let name = limit.typ().to_string();
+        let resource = rlimit::by_name(&name)
+            .ok_or_else(|| Error::config(&field, format!("`{name}` is no resource of getrlimit(2)")))?;
+        if limits.iter().any(|(other, _)| *other == resource) {
+            return Err(Error::config(&field, format!("a second {name}")));
+        }
+        if limit.soft() > limit.hard() {
+            return Err(Error::config(&field, "the soft limit is above the hard limit"));
+        }
+        limits.push((resource, Rlimit { soft: limit.soft(), hard: limit.hard() }));
+    }
+    Ok(limits)
+}
+
+fn oom_score_adj(value: Option<i32>) -> Result<Option<i32>> {
+    match value {
+        Some(value) if !(-1000..=1000).contains(&value) => {
+            Err(Error::config("process.oomScoreAdj", format!("{value} is not within -1000 and 1000")))
+        }
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,165 @@
+//! `linux.cgroupsPath` and `linux.resources`.
+
+use std::path::Component;
+
+use cofferdam_cgroup::{CpuMax, Limits, devices};
+use oci_spec::runtime::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+
+use crate::container::CgroupPlan;
+use crate::{ContainerId, Error, Result};
+
+pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
+    let mut plan = CgroupPlan { path: path(linux, id)?, limits: Limits::default(), devices: Vec::new() };
+    if let Some(resources) = linux.resources() {
+        plan.limits = limits(resources)?;
+        plan.devices = device_rules(resources)?;
+    }
+    Ok(plan)
+}
+
+/// `cgroupsPath` below the root of the hierarchy; `cofferdam/ID` when the config names none.
+fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
+    const FIELD: &str = "linux.cgroupsPath";
+    let Some(path) = linux.cgroups_path().as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+        return Ok(format!("cofferdam/{id}"));
+    };
+    let text = path.to_str().ok_or_else(|| Error::config(FIELD, "is not UTF-8"))?;
+    if text.contains(':') {
+        return Err(Error::unsupported("linux.cgroupsPath in the systemd form `slice:prefix:name`"));
+    }
+    if path.components().any(|part| matches!(part, Component::ParentDir)) {
+        return Err(Error::config(FIELD, "must not hold `..`"));
+    }
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.is_empty() {
+        return Err(Error::config(FIELD, "must not be the root of the hierarchy"));
+    }
+    // A relative path is the runtime's to place (runtime-spec, config-linux, "Cgroups Path").
+    let prefix = if path.is_absolute() { "" } else { "cofferdam/" };
+    Ok(format!("{prefix}{}", parts.join("/")))
+}
+
+fn limits(resources: &LinuxResources) -> Result<Limits> {
+    let mut limits = Limits::default();
+    if let Some(pids) = resources.pids() {
+        // 0 and below mean "no limit" (runtime-spec, config-linux, "PIDs").
+        limits.pids_max =
+            Some(u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX));
+    }
+    if let Some(memory) = resources.memory() {
+        memory_limits(memory, &mut limits)?;
+    }
+    if let Some(cpu) = resources.cpu() {
+        cpu_limits(cpu, &mut limits)?;
+    }
+    for (name, value) in resources.unified().iter().flatten() {
+        let field = format!("linux.resources.unified[\"{}\"]", name.escape_default());
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if !plain || !name.contains('.') || name.starts_with("cgroup.") {
+            return Err(Error::config(&field, "is no interface file of a controller"));
+        }
+        limits.unified.push((name.clone(), value.clone()));
+    }
+    limits.unified.sort();
+    Ok(limits)
+}
+
+fn memory_limits(memory: &LinuxMemory, limits: &mut Limits) -> Result<()> {
+    // -1 is "no limit" everywhere in this section.
+    let bytes = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
+    let refuse = [
+        ("kernel", memory.kernel().is_some_and(|limit| limit > 0)),
+        ("kernelTCP", memory.kernel_tcp().is_some_and(|limit| limit > 0)),
+        ("swappiness", memory.swappiness().is_some()),
+        ("disableOOMKiller", memory.disable_oom_killer() == Some(true)),
+    ];
+    if let Some((field, _)) = refuse.into_iter().find(|(_, set)| *set) {
+        return Err(Error::unsupported(&format!("linux.resources.memory.{field} (cgroup v1 only)")));
+    }
+    limits.memory_max = memory.limit().map(bytes);
+    limits.memory_low = memory.reservation().map(bytes);
+    if let Some(both) = memory.swap() {
+        limits.swap_max = Some(swap(both, memory.limit())?);
+    }
+    Ok(())
+}
+
+/// The config's `swap` is memory and swap together, as cgroup v1 has it; v2 limits swap alone.
+fn swap(both: i64, memory: Option<i64>) -> Result<u64> {
+    const FIELD: &str = "linux.resources.memory.swap";
+    if both < 0 {
+        return Ok(u64::MAX);
+    }
+    let memory = memory.filter(|limit| *limit >= 0);
+    let memory = memory.ok_or_else(|| Error::config(FIELD, "needs memory.limit: it is the sum of both"))?;
+    let swap = both.checked_sub(memory).and_then(|swap| u64::try_from(swap).ok());
+    swap.ok_or_else(|| Error::config(FIELD, "is below memory.limit: it is the sum of both"))
+}
+
+fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
+    let realtime =
+        cpu.realtime_runtime().is_some_and(|us| us != 0) || cpu.realtime_period().is_some_and(|us| us != 0);
+    if realtime {
+        return Err(Error::unsupported("linux.resources.cpu.realtimeRuntime (cgroup v1 only)"));
+    }
+    limits.cpu_weight = cpu.shares().filter(|shares| *shares != 0).map(cofferdam_cgroup::weight_of_shares);
+    if cpu.quota().is_some() || cpu.period().is_some() {
+        let quota_us = cpu.quota().and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0);
+        limits.cpu_max = Some(CpuMax {
+            quota_us,
+            period_us: cpu.period().filter(|period| *period > 0).unwrap_or(100_000),
+        });
+    }
+    let mut file = |name: &str, value: Option<String>| {
+        limits.unified.extend(value.filter(|value| !value.is_empty()).map(|value| (name.to_owned(), value)));
+    };
+    file("cpu.max.burst", cpu.burst().map(|burst| burst.to_string()));
+    file("cpu.idle", cpu.idle().map(|idle| idle.to_string()));
+    file("cpuset.cpus", cpu.cpus().clone());
+    file("cpuset.mems", cpu.mems().clone());
+    Ok(())
+}
+
+/// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
+/// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
+fn device_rules(resources: &LinuxResources) -> Result<Vec<devices::Rule>> {
+    let list = resources.devices().as_deref().unwrap_or_default();
+    let mut rules: Vec<devices::Rule> = list.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
+    if !rules.is_empty() {
+        rules.extend(DEFAULT_DEVICES.map(|(major, minor)| devices::Rule {
+            allow: true,
+            kind: Some(devices::Kind::Char),
+            major: Some(major),
+            minor,
+            access: devices::Access::ALL,
+        }));
+    }
+    Ok(rules)
+}
+
+/// null, zero, full, random, urandom, tty, ptmx, and every slave of a devpts.
+const DEFAULT_DEVICES: [(u32, Option<u32>); 8] = [
+    (1, Some(3)),
+    (1, Some(5)),
+    (1, Some(7)),
+    (1, Some(8)),
+    (1, Some(9)),
+    (5, Some(0)),
+    (5, Some(2)),
+    (136, None),
+];
+
+fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<devices::Rule> {
+    let field = format!("linux.resources.devices[{number}]");
+    let number_of = |value: Option<i64>| match value {
+        None | Some(-1) => Ok(None),
+        Some(value) => u32::try_from(value)
+            .map(Some)
+            .map_err(|_| Error::config(&field, format!("{value} is no device number"))),
+    };
+    let (major, minor) = (number_of(rule.major())?, number_of(rule.minor())?);
+    let kind = rule.typ();
+    let kind = kind.as_ref().map_or("a", LinuxDeviceType::as_str);
+    let access = rule.access().as_deref().unwrap_or("rwm");
+    devices::Rule::new(rule.allow(), kind, major, minor, access).map_err(|error| Error::config(&field, error))
+}

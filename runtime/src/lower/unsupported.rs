@@ -1,0 +1,80 @@
+//! What the spec has and this build does not enforce yet: refused by name, never left out in silence.
+
+use oci_spec::runtime::{Hooks, Linux, LinuxResources, Process, Spec};
+
+use crate::{Error, Result};
+
+/// Refuses the first field that is set and not enforced.
+pub(super) fn refuse(spec: &Spec) -> Result<()> {
+    let mut fields: Vec<(&str, bool)> = Vec::new();
+    if let Some(hooks) = spec.hooks() {
+        fields.push(("hooks", has_hooks(hooks)));
+    }
+    fields.push(("vm", spec.vm().is_some()));
+    if let Some(process) = spec.process() {
+        in_process(process, &mut fields);
+    }
+    if let Some(linux) = spec.linux() {
+        in_linux(linux, &mut fields);
+        if let Some(resources) = linux.resources() {
+            in_resources(resources, &mut fields);
+        }
+    }
+    match fields.into_iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(Error::unsupported(field)),
+        None => Ok(()),
+    }
+}
+
+fn set(text: Option<&String>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+fn in_process(process: &Process, fields: &mut Vec<(&str, bool)>) {
+    fields.extend([
+        ("process.terminal", process.terminal() == Some(true)),
+        ("process.apparmorProfile", set(process.apparmor_profile().as_ref())),
+        ("process.selinuxLabel", set(process.selinux_label().as_ref())),
+        ("process.ioPriority", process.io_priority().is_some()),
+        ("process.scheduler", process.scheduler().is_some()),
+        ("process.execCPUAffinity", process.exec_cpu_affinity().is_some()),
+    ]);
+}
+
+fn in_linux(linux: &Linux, fields: &mut Vec<(&str, bool)>) {
+    fields.extend([
+        ("linux.seccomp", linux.seccomp().is_some()),
+        ("linux.mountLabel", set(linux.mount_label().as_ref())),
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        ("linux.personality", linux.personality().is_some()),
+        ("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
+        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
+    ]);
+}
+
+fn in_resources(resources: &LinuxResources, fields: &mut Vec<(&str, bool)>) {
+    fields.extend([
+        ("linux.resources.blockIO", resources.block_io().is_some()),
+        (
+            "linux.resources.hugepageLimits",
+            resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()),
+        ),
+        ("linux.resources.network", resources.network().is_some()),
+        ("linux.resources.rdma", resources.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty())),
+    ]);
+}
+
+fn has_hooks(hooks: &Hooks) -> bool {
+    [
+        // Deprecated in the spec and still in use.
+        hooks.prestart(),
+        hooks.create_runtime(),
+        hooks.create_container(),
+        hooks.start_container(),
+        hooks.poststart(),
+        hooks.poststop(),
+    ]
+    .into_iter()
+    .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
+}

@@ -1,0 +1,7 @@
+//! The `cofferdam` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cofferdam::cli::main()
+}
