@@ -165,6 +165,11 @@ mod tests {
         let parent = Sets::rooted(set("KILL,CHOWN"));
         assert_eq!(Sets::rooted(set("KILL")).beyond(&parent), CapSet::EMPTY);
         assert_eq!(Sets::rooted(set("KILL,BPF")).beyond(&parent), Cap::BPF.into());
+        // Each of the two ways alone.
+        let bounded = Sets { bounding: set("BPF"), ..Sets::default() };
+        assert_eq!(bounded.beyond(&parent), Cap::BPF.into());
+        let permitted = Sets { permitted: set("BPF"), ..Sets::default() };
+        assert_eq!(permitted.beyond(&parent), Cap::BPF.into());
     }
 
     #[test]

@@ -47,9 +47,11 @@ impl Cgroup {
     /// see [`Cgroup::wait_empty`].
     ///
     /// # Errors
+    /// [`ErrorKind::Invalid`] for the root of the hierarchy, which holds every process of the machine;
     /// [`ErrorKind::Busy`] when without `cgroup.kill` processes are left after ten seconds, or are of a PID
     /// namespace that the caller does not see.
     pub fn kill(&self) -> Result<()> {
+        self.refuse_root("kill")?;
         match self.files().write("cgroup.kill", "1") {
             Err(error) if error.errno() == Some(Errno::ENOENT) => self.kill_by_signals(),
             other => other,
@@ -69,9 +71,23 @@ impl Cgroup {
     /// Nothing is killed: see [`Cgroup::kill`]. A cgroup that is gone already is success.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] with the processes that are left.
+    /// [`ErrorKind::Invalid`] for the root of the hierarchy; [`ErrorKind::Busy`] with the processes that
+    /// are left.
     pub fn delete(self) -> Result<()> {
+        self.refuse_root("delete")?;
         self.remove_all(deadline(PATIENCE))
+    }
+
+    /// The root has no `cgroup.events`; what else has none is gone.
+    fn refuse_root(&self, aim: &str) -> Result<()> {
+        match self.files().reader("cgroup.events") {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Err(_) if self.files().reader("cgroup.controllers").is_ok() => {
+                let what = format!("{aim} {}: it is the root of the hierarchy", self.path().display());
+                Err(Error::new(ErrorKind::Invalid, what).with_hint("make a cgroup below it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remove_all(self, end: Instant) -> Result<()> {

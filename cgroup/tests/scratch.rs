@@ -1,4 +1,5 @@
-//! Making branches of cgroups and filtering devices, where the machine allows it; nothing is left behind.
+//! Making branches of cgroups and filtering devices. A mistake here can kill what it should not, so these
+//! tests are for a machine to throw away: `cargo xtask test` runs them in a guest.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -13,26 +14,15 @@ use cofferdam_sys::plan::{At, Exec, Plan, Step};
 use cofferdam_sys::spawn::{Request, spawn};
 
 /// The root of the v2 hierarchy, and a name below it that is the test's own.
-fn root(test: &str) -> Option<(Cgroup, String)> {
-    let layout = Hierarchy::detect().unwrap();
-    let Ok(root) = Cgroup::root(&layout) else {
-        eprintln!("skipped: no cgroup v2 hierarchy ({layout:?})");
-        return None;
-    };
-    let name = format!("cofferdam-{test}-{}", std::process::id());
-    match Cgroup::create(&root, &name) {
-        Ok(probe) => probe.delete().unwrap(),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            return None;
-        }
-    }
-    Some((root, name))
+fn root(test: &str) -> (Cgroup, String) {
+    let root = Cgroup::root(&Hierarchy::detect().unwrap()).unwrap();
+    (root, format!("cofferdam-{test}-{}", std::process::id()))
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn a_branch_is_made_and_taken_back() {
-    let Some((root, name)) = root("branch") else { return };
+    let (root, name) = root("branch");
     let none = Controllers::default();
     let one = Branch::create(&root, &format!("{name}/a/one"), &none).unwrap();
     let two = Branch::create(&root, &format!("{name}/a/two"), &none).unwrap();
@@ -51,17 +41,25 @@ fn a_branch_is_made_and_taken_back() {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn many_branches_share_parents_that_come_and_go() {
-    let Some((root, name)) = root("race") else { return };
+    let (root, name) = root("race");
+    let shared = root.path().join(&name).join("shared");
     std::thread::scope(|scope| {
-        for number in 0..4 {
-            let (root, name) = (&root, &name);
-            scope.spawn(move || {
-                for _ in 0..100 {
-                    let path = format!("{name}/shared/{number}");
-                    Branch::create(root, &path, &Controllers::default()).unwrap().delete().unwrap();
-                }
-            });
+        let makers: Vec<_> = (0..2)
+            .map(|number| {
+                let (root, path) = (&root, format!("{name}/shared/{number}"));
+                scope.spawn(move || {
+                    for _ in 0..500 {
+                        Branch::create(root, &path, &Controllers::default()).unwrap().delete().unwrap();
+                    }
+                })
+            })
+            .collect();
+        // Somebody who tidies up empty parents, as a second runtime does.
+        while makers.iter().any(|maker| !maker.is_finished()) {
+            let _ = std::fs::remove_dir(&shared);
+            let _ = std::fs::remove_dir(root.path().join(&name));
         }
     });
     // A parent may outlive the one that made it when another was in it at that moment.
@@ -71,8 +69,9 @@ fn many_branches_share_parents_that_come_and_go() {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn a_controller_that_is_not_there_is_named_and_nothing_stays() {
-    let Some((root, name)) = root("lacking") else { return };
+    let (root, name) = root("lacking");
     let wanted: Controllers = ["nosuch"].into_iter().collect();
     let error = Branch::create(&root, &format!("{name}/a/b"), &wanted).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoController);
@@ -84,13 +83,11 @@ fn a_controller_that_is_not_there_is_named_and_nothing_stays() {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn available_controllers_are_enabled_on_the_way() {
-    let Some((root, name)) = root("enable") else { return };
+    let (root, name) = root("enable");
     let available = root.controllers().unwrap();
-    let Some(one) = available.iter().next() else {
-        eprintln!("skipped: the v2 hierarchy has no controller");
-        return;
-    };
+    let one = available.iter().next().unwrap();
     let before = root.enabled().unwrap();
     let wanted: Controllers = [one].into_iter().collect();
     let branch = Branch::create(&root, &format!("{name}/a/b"), &wanted).unwrap();
@@ -104,13 +101,15 @@ fn available_controllers_are_enabled_on_the_way() {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn limits_that_cannot_be_are_explained() {
-    let Some((root, name)) = root("limits") else { return };
+    let (root, name) = root("limits");
     let group = Cgroup::create(&root, &name).unwrap();
     group.apply(&Limits { pids_max: Some(u64::MAX), ..Limits::default() }).unwrap();
     for (file, kind) in [
         ("nosuch.max", ErrorKind::NoController),
-        ("cgroup.procs", ErrorKind::Invalid),
+        // A file that does no harm should the check be gone: cgroup.procs would take process 1.
+        ("cgroup.max.depth", ErrorKind::Invalid),
         ("../x.max", ErrorKind::Invalid),
         ("plain", ErrorKind::Invalid),
     ] {
@@ -145,8 +144,9 @@ fn shell_in(group: &Cgroup, script: &str) -> String {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn a_child_is_born_in_its_cgroup() {
-    let Some((root, name)) = root("born") else { return };
+    let (root, name) = root("born");
     let group = Cgroup::create(&root, &name).unwrap();
     let printed = shell_in(&group, "cat /proc/self/cgroup");
     assert!(printed.lines().any(|line| line == format!("0::/{name}")), "{printed}");
@@ -154,28 +154,21 @@ fn a_child_is_born_in_its_cgroup() {
 }
 
 #[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
 fn devices_that_are_not_allowed_cannot_be_opened() {
-    let Some((root, name)) = root("devices") else { return };
+    let (root, name) = root("devices");
     let group = Cgroup::create(&root, &name).unwrap();
     let char = |minor, access| Rule::new(true, "c", Some(1), Some(minor), access).unwrap();
     // All of null, and zero for reading.
     let rules = [Rule::DENY_ALL, char(3, "rwm"), char(5, "r")];
-    match group.set_devices(&rules) {
-        Ok(()) => {
-            let printed = shell_in(
-                &group,
-                "exec 2>&-; true </dev/null && echo null-r; true >/dev/null && echo null-w; \
-                 true <>/dev/null && echo null-rw; true </dev/zero && echo zero-r; true >/dev/zero && echo zero-w; \
-                 true <>/dev/zero && echo zero-rw; true </dev/full && echo full-r; echo end",
-            );
-            group.delete().unwrap();
-            let seen: Vec<&str> = printed.lines().collect();
-            assert_eq!(seen, ["null-r", "null-w", "null-rw", "zero-r", "end"]);
-        }
-        Err(error) => {
-            group.delete().unwrap();
-            assert!(matches!(error.kind(), ErrorKind::System | ErrorKind::Unsupported), "{error}");
-            eprintln!("skipped: {error}");
-        }
-    }
+    group.set_devices(&rules).unwrap();
+    let printed = shell_in(
+        &group,
+        "exec 2>&-; true </dev/null && echo null-r; true >/dev/null && echo null-w; \
+         true <>/dev/null && echo null-rw; true </dev/zero && echo zero-r; true >/dev/zero && echo zero-w; \
+         true <>/dev/zero && echo zero-rw; true </dev/full && echo full-r; echo end",
+    );
+    group.delete().unwrap();
+    let seen: Vec<&str> = printed.lines().collect();
+    assert_eq!(seen, ["null-r", "null-w", "null-rw", "zero-r", "end"]);
 }

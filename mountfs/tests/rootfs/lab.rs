@@ -136,9 +136,7 @@ impl Lab {
 
 /// Runs a check in each mode, on a host of its own that must be the same afterwards.
 pub(crate) fn in_each_mode(check: fn(&Lab)) {
-    if !available() {
-        return;
-    }
+    require();
     for mode in modes() {
         in_mode(mode, check);
     }
@@ -195,15 +193,11 @@ fn enter_own_host() {
 /// `S_IFCHR`.
 const CHARACTER_DEVICE: u32 = 0o020_000;
 
-/// Whether this machine can run the tests; says why not.
-pub(crate) fn available() -> bool {
+/// Fails where the tests cannot run: whoever asks for them gets them or a reason.
+pub(crate) fn require() {
     let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if !root {
-        eprintln!("skipped: needs root");
-    } else if !Path::new(BUSYBOX).exists() {
-        eprintln!("skipped: needs {BUSYBOX} (package busybox-static)");
-    }
-    root && Path::new(BUSYBOX).exists()
+    assert!(root, "needs root, best in a guest: cargo xtask test");
+    assert!(Path::new(BUSYBOX).exists(), "needs {BUSYBOX} (package busybox-static)");
 }
 
 /// The mounts of this thread's namespace.

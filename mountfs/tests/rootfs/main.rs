@@ -1,6 +1,7 @@
 //! Root filesystems in real containers, in each way that they can be made.
 //!
-//! Needs root and a static busybox; says so and passes where one is missing.
+//! Needs root and a static busybox. A plan that is wrong can do to the machine what root can, so these tests
+//! are for a machine to throw away: `cargo xtask test` runs them in a guest.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is a test")]
 
@@ -13,7 +14,7 @@ use std::path::Path;
 use cofferdam_mountfs::{Device, DeviceKind, ErrorKind, Mount, Propagation, PropagationKind, RootFs};
 use cofferdam_sys::mount::{MountFlags, Unmount, mount, umount2};
 use cofferdam_sys::spawn::Failure;
-use lab::{Lab, available, in_each_mode, in_mode, modes, mounts};
+use lab::{Lab, in_each_mode, in_mode, modes, mounts, require};
 
 /// Reports how a command ends: `name: done`, or `name:` and the last part of its message.
 const TRY: &str = r#"
@@ -38,6 +39,7 @@ fn usual(lab: &Lab) -> RootFs {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_usual_container() {
     in_each_mode(|lab| {
         lab.write("image/etc/secret", "s3cret");
@@ -86,6 +88,7 @@ fn a_usual_container() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn nothing_of_the_host_is_left() {
     in_each_mode(|lab| {
         let script = "awk '{print $5}' /proc/self/mountinfo; ls -A / | tr '\\n' ' '; echo; ls -A /..";
@@ -101,6 +104,7 @@ fn nothing_of_the_host_is_left() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_covered_root_of_the_host_is_not_kept() {
     in_each_mode(|lab| {
         if lab.mode.user.is_some() {
@@ -117,6 +121,7 @@ fn a_covered_root_of_the_host_is_not_kept() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn binds() {
     in_each_mode(|lab| {
         lab.write("volume/file", "data");
@@ -150,6 +155,7 @@ fn binds() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn recursive_attributes_reach_every_mount() {
     in_each_mode(|lab| {
         lab.write("volume/below/deep/mark", "");
@@ -178,6 +184,7 @@ fn recursive_attributes_reach_every_mount() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_readonly_path_leaves_nothing_writable_below() {
     in_each_mode(|lab| {
         lab.write("image/fixed/below/mark", "");
@@ -212,6 +219,7 @@ fn a_readonly_path_leaves_nothing_writable_below() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn links_of_the_image_stay_inside() {
     in_each_mode(|lab| {
         lab.link("image/root", "/");
@@ -237,6 +245,7 @@ fn links_of_the_image_stay_inside() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn proc_and_sys_must_be_no_links() {
     in_each_mode(|lab| {
         lab.write("image/volume/mark", "");
@@ -256,6 +265,7 @@ fn proc_and_sys_must_be_no_links() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn nothing_is_mounted_inside_proc() {
     in_each_mode(|lab| {
         lab.link("image/way", "proc/self");
@@ -280,6 +290,7 @@ fn nothing_is_mounted_inside_proc() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_mask_is_the_hosts_null() {
     in_each_mode(|lab| {
         lab.write("image/dev/null", "the image's own");
@@ -293,6 +304,7 @@ fn a_mask_is_the_hosts_null() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn propagation_is_what_was_asked() {
     in_each_mode(|lab| {
         lab.write("volume/mark", "");
@@ -325,6 +337,7 @@ fn propagation_is_what_was_asked() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_shared_volume_reaches_the_host() {
     in_each_mode(|lab| {
         // In a user namespace, and without detached trees, the kernel lets nothing out.
@@ -345,6 +358,7 @@ fn a_shared_volume_reaches_the_host() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn devices_and_links() {
     in_each_mode(|lab| {
         let mut rootfs = usual(lab);
@@ -374,6 +388,7 @@ fn devices_and_links() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_bound_dev_is_left_alone() {
     in_each_mode(|lab| {
         lab.write("volume/mark", "");
@@ -384,6 +399,7 @@ fn a_bound_dev_is_left_alone() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn the_hosts_cgroup_layout() {
     in_each_mode(|lab| {
         let mut rootfs = usual(lab);
@@ -405,6 +421,7 @@ fn the_hosts_cgroup_layout() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn no_links_are_followed_where_asked() {
     in_each_mode(|lab| {
         lab.write("volume/file", "data");
@@ -428,6 +445,7 @@ fn no_links_are_followed_where_asked() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_hundred_mounts_fit() {
     in_each_mode(|lab| {
         let mut rootfs = lab.rootfs();
@@ -442,10 +460,9 @@ fn a_hundred_mounts_fit() {
 }
 
 #[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_wrong_parameter_is_named() {
-    if !available() {
-        return;
-    }
+    require();
     in_mode(modes()[0], |lab| {
         let mut rootfs = lab.rootfs();
         rootfs.default_devices = false;
