@@ -1,0 +1,241 @@
+//! Tests of `cofferdam-mountfs`: each root is made on every path that the crate has for this kernel.
+
+use super::child::{self, Facts};
+use super::ns;
+use crate::guest::mounts::{self, Mounted};
+use crate::guest::paths;
+use crate::registry::{Context, OrFail, Result, Test};
+use cofferdam_mountfs::{ErrorKind, Host, Mount, RootFs};
+use cofferdam_ns::{Isolation, Namespaces};
+use nix::mount::MsFlags;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+pub(super) const TESTS: &[Test] = &[
+    Test::integration(
+        "mountfs::root-is-the-only-one",
+        "In the new root nothing of the host's tree is left",
+        root_is_the_only_one,
+    ),
+    Test::integration("mountfs::default-devices", "The default devices are there and work", default_devices),
+    Test::integration(
+        "mountfs::masks",
+        "A masked file reads as empty, a masked directory lists nothing",
+        masks,
+    ),
+    Test::integration("mountfs::read-only", "A read-only root takes no write, a tmpfs in it does", read_only),
+    Test::integration(
+        "mountfs::read-only-paths",
+        "A read-only path of a fresh procfs takes no write",
+        read_only_paths,
+    ),
+    Test::integration(
+        "mountfs::recursive-read-only",
+        "A recursive read-only bind reaches its submounts, or is refused",
+        recursive_read_only,
+    ),
+    Test::integration(
+        "mountfs::links-stay-inside",
+        "A target behind a link of the image is mounted inside the root",
+        links_stay_inside,
+    ),
+];
+
+/// A directory that becomes the root of a container, with this program in it.
+fn image(ctx: &Context) -> Result<PathBuf> {
+    let root = ctx.scratch().join("image");
+    fs::create_dir(&root)?;
+    for name in ["dev", "proc", "sys", "tmp", "run", "etc", "secret", "data"] {
+        fs::create_dir(root.join(name))?;
+        // In a user namespace it is the container's root who makes what is missing.
+        chown(root.join(name), Some(100_000), Some(100_000))?;
+    }
+    fs::copy(paths::INIT, root.join("init"))?;
+    writable(&root.join("data/file"))?;
+    fs::write(root.join("etc/password"), "hidden")?;
+    fs::write(root.join("secret/key"), "hidden")?;
+    chown(&root, Some(100_000), Some(100_000))?;
+    Ok(root)
+}
+
+/// A file that whoever reaches it may write.
+fn writable(path: &Path) -> Result {
+    fs::write(path, "")?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(0o666))?)
+}
+
+/// One way to make a root.
+struct Way {
+    name: String,
+    host: Host,
+    user_namespace: bool,
+}
+
+/// All ways: with and without a user namespace, with and without what newer kernels have.
+fn ways() -> Result<Vec<Way>> {
+    let host = Host::probe()?;
+    let mut ways = vec![];
+    for (user_namespace, name, host) in [
+        (false, "as it comes", host),
+        (true, "as it comes", host),
+        (true, "without mount_setattr", host.without_mount_setattr()),
+        (true, "without detached trees", host.without_detached_trees()),
+    ] {
+        let place = if user_namespace { "in a user namespace" } else { "as the host's root" };
+        ways.push(Way { name: format!("{name}, {place}"), host, user_namespace });
+    }
+    Ok(ways)
+}
+
+/// Asks a process in a root that was made in this way.
+fn ask(way: &Way, root: &RootFs, facts: &[&str]) -> Result<Facts> {
+    let mut root = root.clone();
+    root.user_namespace = way.user_namespace;
+    let new = Namespaces::MOUNT | Namespaces::PID;
+    let isolation = if way.user_namespace {
+        Isolation { new: new | Namespaces::USER, ids: Some(ns::mapped()), ..Isolation::default() }
+    } else {
+        Isolation { new, ..Isolation::default() }
+    };
+    let prepared = root.prepare(&way.host).or_fail(&way.name)?;
+    let mut plan = child::plan(&[&["facts"], facts].concat())?;
+    isolation.lower(&mut plan);
+    prepared.lower(&mut plan).or_fail(&way.name)?;
+    child::ask_with(&isolation, None, plan)
+}
+
+fn proc() -> Result<Mount> {
+    Ok(Mount::from_options("proc", "proc", "/proc", ["nosuid", "nodev", "noexec"])?)
+}
+
+fn tmpfs(target: &str) -> Result<Mount> {
+    Ok(Mount::from_options("tmpfs", "tmpfs", target, ["nosuid", "nodev", "mode=755"])?)
+}
+
+fn root_is_the_only_one(ctx: &mut Context) -> Result {
+    let mut root = RootFs::new(image(ctx)?);
+    root.mounts = vec![proc()?];
+    for way in ways()? {
+        let facts = ask(&way, &root, &["list:/", "file:/proc/self/mountinfo", "link:/proc/self/root"])?;
+        let names = facts.get("list:/")?.replace('\n', " ");
+        ensure_eq!(names, "data dev etc init proc run secret sys tmp", "the root, {}", way.name);
+        let mounts = facts.get("file:/proc/self/mountinfo")?;
+        let stray: Vec<_> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .filter(|target| *target != "/" && *target != "/proc" && !target.starts_with("/dev/"))
+            .collect();
+        ensure!(stray.is_empty(), "mounts that nobody asked for, {}: {stray:?}", way.name);
+        ensure!(!mounts.contains(" shared:"), "a mount is shared, {}: {mounts}", way.name);
+    }
+    Ok(())
+}
+
+fn default_devices(ctx: &mut Context) -> Result {
+    let mut root = RootFs::new(image(ctx)?);
+    let dev = Mount::from_options("tmpfs", "tmpfs", "/dev", ["nosuid", "mode=755"])?;
+    root.mounts = vec![proc()?, dev];
+    for way in ways()? {
+        let facts =
+            ask(&way, &root, &["list:/dev", "file:/dev/null", "write:/dev/null=x", "write:/dev/full=x"])?;
+        let names = facts.get("list:/dev")?.replace('\n', " ");
+        ensure_eq!(names, "fd full null random stderr stdin stdout tty urandom zero", "/dev, {}", way.name);
+        ensure_eq!(facts.get("file:/dev/null")?, "", "reading /dev/null, {}", way.name);
+        ensure_eq!(facts.get("write:/dev/null=x")?, "", "writing /dev/null, {}", way.name);
+        ensure_eq!(facts.get("write:/dev/full=x")?, "!ENOSPC", "writing /dev/full, {}", way.name);
+    }
+    Ok(())
+}
+
+fn masks(ctx: &mut Context) -> Result {
+    let mut root = RootFs::new(image(ctx)?);
+    let asked = ["file:/etc/password", "list:/secret", "write:/etc/password=x", "write:/secret/more=x"];
+    let found = |root: &RootFs, way: &Way| -> Result<[String; 2]> {
+        let facts = ask(way, root, &asked[..2])?;
+        Ok([facts.get("file:/etc/password")?.to_owned(), facts.get("list:/secret")?.to_owned()])
+    };
+    for way in ways()? {
+        root.masked = vec![];
+        ensure_eq!(found(&root, &way)?, ["hidden", "key"], "without masks, {}", way.name);
+        root.masked = ["/etc/password", "/secret", "/not/there"].map(PathBuf::from).into();
+        ensure_eq!(found(&root, &way)?, ["", ""], "with masks, {}", way.name);
+        let facts = ask(&way, &root, &asked[3..])?;
+        ensure_eq!(facts.get("write:/secret/more=x")?, "!EROFS", "writing into a mask, {}", way.name);
+    }
+    Ok(())
+}
+
+fn read_only(ctx: &mut Context) -> Result {
+    let mut root = RootFs::new(image(ctx)?);
+    root.mounts = vec![tmpfs("/tmp")?];
+    let asked = ["write:/data/file=x", "write:/tmp/file=x"];
+    for way in ways()? {
+        for (readonly, wanted) in [(false, ""), (true, "!EROFS")] {
+            root.readonly = readonly;
+            let facts = ask(&way, &root, &asked)?;
+            ensure_eq!(facts.get(asked[0])?, wanted, "writing the root, read-only {readonly}, {}", way.name);
+            ensure_eq!(facts.get(asked[1])?, "", "writing a tmpfs in it, {}", way.name);
+        }
+    }
+    Ok(())
+}
+
+fn read_only_paths(ctx: &mut Context) -> Result {
+    const KNOB: &str = "/proc/sys/vm/swappiness";
+    let before = fs::read_to_string(KNOB)?;
+    let attempt = format!("write:{KNOB}={}", before.trim());
+    let mut root = RootFs::new(image(ctx)?);
+    root.mounts = vec![proc()?];
+    for way in ways()? {
+        root.readonly_paths = vec![];
+        let control = if way.user_namespace { "!EACCES" } else { "" };
+        ensure_eq!(ask(&way, &root, &[&attempt])?.get(&attempt)?, control, "without, {}", way.name);
+        root.readonly_paths = ["/proc/sys", "/not/there"].map(PathBuf::from).into();
+        ensure_eq!(ask(&way, &root, &[&attempt])?.get(&attempt)?, "!EROFS", "with, {}", way.name);
+    }
+    Ok(())
+}
+
+fn recursive_read_only(ctx: &mut Context) -> Result {
+    let outer = ctx.scratch().join("outer");
+    let inner = outer.join("inner");
+    fs::create_dir_all(&inner)?;
+    let target = inner.to_str().or_fail("a path in UTF-8")?;
+    let entry = mounts::Mount { source: "inner", target, kind: "tmpfs", flags: MsFlags::empty(), data: "" };
+    let _inner = Mounted::new(&entry)?;
+    writable(&inner.join("file"))?;
+    let mut root = RootFs::new(image(ctx)?);
+    let bind = |options: [&str; 2]| Mount::from_options("bind", &outer, "/data", options);
+    let attempt = "write:/data/inner/file=x";
+    for way in ways()? {
+        root.mounts = vec![bind(["rbind", "rro"])?];
+        let able = ctx.has("mount_setattr")? && !way.name.starts_with("without mount_setattr");
+        if able {
+            ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "!EROFS", "the submount, {}", way.name);
+        } else {
+            let error = root.prepare(&way.host).err().or_fail(&way.name)?;
+            ensure_eq!(error.kind(), ErrorKind::UnsupportedKernel, "{}: {error}", way.name);
+        }
+        root.mounts = vec![bind(["rbind", "ro"])?];
+        ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "", "with plain ro, {}", way.name);
+    }
+    Ok(())
+}
+
+fn links_stay_inside(ctx: &mut Context) -> Result {
+    let image = image(ctx)?;
+    symlink("/run", image.join("absolute"))?;
+    symlink("../../../../run", image.join("up"))?;
+    let mut root = RootFs::new(&image);
+    root.mounts = vec![tmpfs("/absolute/planted")?, tmpfs("/up/grown")?];
+    for way in ways()? {
+        let facts = ask(&way, &root, &["list:/run", "write:/run/planted/file=x"])?;
+        ensure_eq!(facts.get("list:/run")?, "grown\nplanted", "the directory behind the links, {}", way.name);
+        ensure_eq!(facts.get("write:/run/planted/file=x")?, "", "writing the tmpfs, {}", way.name);
+        for name in ["planted", "grown"] {
+            ensure!(!Path::new("/run").join(name).exists(), "the host has /run/{name}, {}", way.name);
+        }
+    }
+    Ok(())
+}

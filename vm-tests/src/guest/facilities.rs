@@ -1,0 +1,78 @@
+//! Kernel facilities by name: found by looking, never by the kernel's version.
+
+use cofferdam_sys::facility;
+use std::path::Path;
+use std::{fs, io};
+
+type Probe = fn() -> io::Result<bool>;
+
+/// The facilities that have a name of their own. Next to these: `fs:NAME` (a filesystem that is registered
+/// now), `v2:NAME` and `v1:NAME` (a cgroup controller in use by that version).
+const NAMED: &[(&str, Probe)] = &[
+    ("cgroup_kill", || Ok(in_case_cgroup("cgroup.kill"))),
+    ("cgroup_psi", || Ok(in_case_cgroup("memory.pressure"))),
+    ("kexec", || Ok(Path::new("/sys/kernel/kexec_loaded").exists())),
+    ("landlock", || Ok(facility::landlock_abi()?.is_some())),
+    ("memory_peak", || Ok(in_case_cgroup("memory.peak"))),
+    ("mount_setattr", || Ok(facility::has_mount_setattr()?)),
+    ("psi", || Ok(Path::new("/proc/pressure/memory").exists())),
+    ("seccomp_notify", || lists("/proc/sys/kernel/seccomp/actions_avail", "user_notif")),
+    ("statmount", || Ok(facility::has_statmount()?)),
+    ("sysrq", || Ok(Path::new("/proc/sysrq-trigger").exists())),
+    ("time_namespace", || Ok(Path::new("/proc/self/ns/time").exists())),
+];
+
+/// Whether there is a probe of that name.
+pub fn known(name: &str) -> bool {
+    NAMED.iter().any(|(known, _)| *known == name)
+        || ["fs:", "v1:", "v2:"]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+}
+
+/// Whether this kernel has the facility.
+///
+/// # Errors
+/// When that could not be found out: a blocked probe is not taken for an old kernel.
+pub fn has(name: &str) -> io::Result<bool> {
+    if let Some(filesystem) = name.strip_prefix("fs:") {
+        return lists("/proc/filesystems", filesystem);
+    }
+    if let Some(controller) = name.strip_prefix("v2:") {
+        let file = "/sys/fs/cgroup/cgroup.controllers";
+        return if Path::new(file).exists() { lists(file, controller) } else { Ok(false) };
+    }
+    if let Some(controller) = name.strip_prefix("v1:") {
+        return Ok(Path::new("/sys/fs/cgroup").join(controller).join("cgroup.procs").exists());
+    }
+    match NAMED.iter().find(|(known, _)| *known == name) {
+        Some((_, probe)) => probe(),
+        None => Err(io::Error::other(format!("there is no probe for {name}"))),
+    }
+}
+
+/// Whether a cgroup v2 below the root has this file.
+fn in_case_cgroup(file: &str) -> bool {
+    super::cgroups::CASE_V2.iter().any(|dir| Path::new(dir).join(file).exists())
+}
+
+/// Whether the file has this word.
+fn lists(file: &str, word: &str) -> io::Result<bool> {
+    Ok(fs::read_to_string(file)?.split_whitespace().any(|found| found == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_or_not() {
+        assert!(known("psi") && known("fs:overlay") && known("v1:memory"));
+        assert!(!known("fs:") && !known("no-such-thing") && has("no-such-thing").is_err());
+    }
+
+    #[test]
+    fn proc_is_a_filesystem_everywhere() {
+        assert!(has("fs:proc").unwrap() && !has("fs:no-such-thing").unwrap());
+    }
+}
