@@ -1,0 +1,254 @@
+//! The command line: every command of `cargo xtask` and its flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The repository's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, subcommand_required = true)]
+#[command(
+    after_help = "Exit codes: 0 all passed, 1 a test or check failed, 2 usage, 3 the lab itself failed."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot real kernels and run integration tests and escape attempts in them.
+    VmTest(Box<VmTest>),
+    /// An interactive shell in a guest; reads commands from a pipe too.
+    VmShell(VmShell),
+    /// List the kernels of the catalogue: series, version, size, cached or not.
+    Kernels(Kernels),
+    /// Run everything that needs no VM, then the lab's self-tests.
+    Test(Test),
+    /// What continuous integration runs: `test`, then `vm-test` on the default kernels.
+    Ci,
+    /// Build the static release program `target/dist/cofferdam`.
+    Dist,
+    /// Check the repository's own rules.
+    Tidy(Tidy),
+    /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
+    Runner(Runner),
+}
+
+/// Which suites run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Tests of the crates and of the OCI command line.
+    Integration,
+    /// Escape attempts, each with its layer peeled and with its control.
+    Escape,
+    /// Both.
+    All,
+    /// The lab's own self-tests.
+    #[value(hide = true)]
+    Selftest,
+}
+
+/// The accelerator of QEMU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccelChoice {
+    /// KVM when a guest boots under it, else software emulation.
+    Auto,
+    /// KVM or nothing.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+/// A cgroup layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cgroup {
+    /// The unified hierarchy.
+    V2,
+    /// One hierarchy per controller.
+    V1,
+    /// Controllers on v1, an empty v2 beside them.
+    Hybrid,
+}
+
+impl Cgroup {
+    /// The name on the guest's command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "v2",
+            Self::V1 => "v1",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+/// Where kernels come from.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// The archive to fetch kernels from; default: the one of the system's apt configuration.
+    #[arg(long, value_name = "URI")]
+    pub mirror: Option<String>,
+    /// Use cached kernels only.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `vm-test`.
+#[derive(Debug, Clone, Args)]
+pub struct VmTest {
+    /// A series of the catalogue, with its flavour: `6.12`, `6.12:rt`; default: 5.10, 6.12, the newest.
+    #[arg(long = "kernel", value_name = "S[:FLAVOUR]")]
+    pub kernels: Vec<String>,
+    /// Every series that the archive serves.
+    #[arg(long, conflicts_with_all = ["kernels", "kernel_path", "kernel_tree"])]
+    pub all_kernels: bool,
+    /// A kernel of your own: vmlinux or bzImage.
+    #[arg(long, value_name = "VMLINUZ")]
+    pub kernel_path: Option<PathBuf>,
+    /// The modules of `--kernel-path`: a folder that holds `kernel/`.
+    #[arg(long, value_name = "DIR", requires = "kernel_path")]
+    pub modules: Option<PathBuf>,
+    /// A kernel build tree, for `git bisect run`.
+    #[arg(long, value_name = "DIR")]
+    pub kernel_tree: Option<PathBuf>,
+    /// Which tests.
+    #[arg(long, value_enum, default_value_t = Suite::All)]
+    pub suite: Suite,
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Print the tests and what they need, and boot nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Another OCI runtime to run the OCI tests and attempts on.
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+    /// Boot every guest with this cgroup layout; default: what each test needs, else v2.
+    #[arg(long, value_enum)]
+    pub cgroup: Option<Cgroup>,
+    /// How many guests run at once; default: one a core, as far as memory allows.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// The accelerator of QEMU.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Where reports and logs go; default: `target/vm-test/report`.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print results.json on standard output; everything else goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
+    /// Leave a defence out in the guest: the matching attempt must turn red.
+    #[arg(long = "break", value_name = "DEFENCE", hide = true)]
+    pub break_defence: Option<String>,
+    /// The limit of one case in milliseconds, instead of the accelerator's.
+    #[arg(long, value_name = "MS", hide = true)]
+    pub limit_ms: Option<u64>,
+}
+
+/// `vm-shell`.
+#[derive(Debug, Clone, Args)]
+pub struct VmShell {
+    /// A series of the catalogue, with its flavour.
+    #[arg(long, value_name = "S[:FLAVOUR]", default_value = "6.12")]
+    pub kernel: String,
+    /// Put the shell into a hardened container in the guest.
+    #[arg(long)]
+    pub container: bool,
+    /// The cgroup layout of the guest.
+    #[arg(long, value_enum, default_value_t = Cgroup::V2)]
+    pub cgroup: Cgroup,
+    /// The accelerator of QEMU.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// `kernels`.
+#[derive(Debug, Clone, Args)]
+pub struct Kernels {
+    /// Only these; default: every series in the cloud flavour.
+    #[arg(value_name = "S[:FLAVOUR]")]
+    pub kernels: Vec<String>,
+    /// Fetch every kernel that is not cached yet.
+    #[arg(long)]
+    pub fetch: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// `test`.
+#[derive(Debug, Clone, Args)]
+pub struct Test {
+    /// Leave out the lab's self-tests, which boot guests.
+    #[arg(long)]
+    pub no_vm: bool,
+}
+
+/// `tidy`.
+#[derive(Debug, Clone, Args)]
+pub struct Tidy {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `runner`.
+#[derive(Debug, Clone, Args)]
+pub struct Runner {
+    /// A series of the catalogue, with its flavour.
+    #[arg(long, value_name = "S[:FLAVOUR]", default_value = "6.12")]
+    pub kernel: String,
+    /// The accelerator of QEMU.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
+    /// A kernel module to load first; can be repeated.
+    #[arg(long = "module", value_name = "NAME")]
+    pub modules: Vec<String>,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM ARGS")]
+    pub argv: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kernels_repeat_and_conflict_with_all_kernels() {
+        let cli = Cli::parse_from(["xtask", "vm-test", "--kernel", "5.10", "--kernel", "6.12:rt"]);
+        let Command::VmTest(args) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(args.kernels, ["5.10", "6.12:rt"]);
+        assert!(Cli::try_parse_from(["xtask", "vm-test", "--kernel", "5.10", "--all-kernels"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "vm-test", "--modules", "m"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "vm-test", "--jobs", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_runner_hands_flags_to_the_program() {
+        let cli = Cli::parse_from(["xtask", "runner", "--", "prog", "--nocapture", "-q"]);
+        let Command::Runner(args) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(args.argv, ["prog", "--nocapture", "-q"]);
+    }
+}

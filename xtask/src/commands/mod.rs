@@ -1,0 +1,33 @@
+//! One module a command.
+
+mod check;
+mod dist;
+mod kernels;
+mod runner;
+mod support;
+mod tidy;
+mod vm_shell;
+mod vm_test;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::workspace::Workspace;
+
+/// Runs a command; the number is its exit status.
+///
+/// # Errors
+/// What stopped the command; [`crate::fail::exit_code`] knows the status it stands for.
+pub fn run(cli: Cli) -> Result<u8> {
+    let workspace = Workspace::locate()?;
+    match cli.command {
+        Command::VmTest(args) => vm_test::run(&workspace, &args),
+        Command::Kernels(args) => kernels::run(&args),
+        Command::Test(args) => check::test(&workspace, &args),
+        Command::Ci => check::ci(&workspace),
+        Command::Dist => dist::run(&workspace),
+        Command::Tidy(args) => tidy::run(&workspace, &args),
+        Command::VmShell(args) => vm_shell::run(&workspace, &args),
+        Command::Runner(args) => runner::run(&workspace, &args),
+    }
+}

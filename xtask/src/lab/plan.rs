@@ -1,0 +1,192 @@
+//! From tests to guests: tests with an equal boot configuration share one guest per kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::select::cases;
+use crate::protocol::{Case, TestInfo};
+
+/// What a guest is booted with; tests with equal needs of this kind share a guest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootConfig {
+    /// The cgroup layout.
+    pub cgroup: String,
+    /// Whether there is a scratch disk, which takes machine q35.
+    pub disk: bool,
+    /// `security=NAME`.
+    pub lsm: Option<String>,
+    /// `lockdown=LEVEL`, with signed modules.
+    pub lockdown: Option<String>,
+}
+
+impl BootConfig {
+    /// A short name for progress lines and log files.
+    pub fn label(&self) -> String {
+        let mut parts = vec![self.cgroup.clone()];
+        if self.disk {
+            parts.push("disk".into());
+        }
+        parts.extend(self.lsm.clone());
+        parts.extend(self.lockdown.as_ref().map(|level| format!("lockdown-{level}")));
+        parts.join("-")
+    }
+}
+
+/// The cases that share a boot configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What their guest is booted with.
+    pub config: BootConfig,
+    /// The modules that any of the tests needs, sorted.
+    pub modules: Vec<String>,
+    /// Cases that run one after the other in one guest.
+    pub shared: Vec<Case>,
+    /// Cases with a guest of their own, resumed from a snapshot.
+    pub fresh: Vec<Case>,
+}
+
+/// A test that cannot run with the cgroup layout that the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded {
+    /// The case.
+    pub case: Case,
+    /// Why.
+    pub reason: String,
+}
+
+/// The groups of a run; the same for each kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The groups, the one with most cases first.
+    pub groups: Vec<Group>,
+    /// Cases that are reported as skipped without a boot.
+    pub excluded: Vec<Excluded>,
+}
+
+/// What a guest needs to have the scratch disk and its file system; kernels have some of them built in.
+const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
+
+#[derive(Default)]
+struct Building {
+    modules: BTreeSet<String>,
+    shared: Vec<Case>,
+    fresh: Vec<Case>,
+}
+
+/// Groups the tests; `cgroup` is the layout that the command line asks for.
+pub fn plan(tests: &[TestInfo], cgroup: Option<&str>) -> Plan {
+    let mut groups: BTreeMap<BootConfig, Building> = BTreeMap::new();
+    let mut excluded = Vec::new();
+    for test in tests {
+        if let (Some(asked), Some(needed)) = (cgroup, test.needs.cgroup.as_deref())
+            && asked != needed
+        {
+            let reason = format!("needs the cgroup layout {needed}; this run asked for {asked}");
+            excluded.extend(cases(test).map(|case| Excluded { case, reason: reason.clone() }));
+            continue;
+        }
+        let group = groups.entry(config(test, cgroup)).or_default();
+        group.modules.extend(test.needs.modules.iter().cloned());
+        if test.needs.disk {
+            group.modules.extend(DISK_MODULES.map(str::to_owned));
+        }
+        let list = if test.needs.fresh { &mut group.fresh } else { &mut group.shared };
+        list.extend(cases(test));
+    }
+    let mut groups: Vec<Group> = groups
+        .into_iter()
+        .map(|(config, group)| Group {
+            config,
+            modules: group.modules.into_iter().collect(),
+            shared: group.shared,
+            fresh: group.fresh,
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.shared.len() + group.fresh.len()));
+    Plan { groups, excluded }
+}
+
+fn config(test: &TestInfo, cgroup: Option<&str>) -> BootConfig {
+    let cgroup = test.needs.cgroup.as_deref().or(cgroup).unwrap_or("v2");
+    BootConfig {
+        cgroup: cgroup.to_owned(),
+        disk: test.needs.disk,
+        lsm: test.needs.lsm.clone(),
+        lockdown: test.needs.lockdown.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Needs;
+
+    fn test(name: &str, modes: &[&str], needs: Needs) -> TestInfo {
+        TestInfo {
+            suite: "integration".into(),
+            name: name.into(),
+            about: String::new(),
+            modes: modes.iter().map(ToString::to_string).collect(),
+            oci: true,
+            needs,
+        }
+    }
+
+    fn modules(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn equal_needs_share_a_guest_and_its_modules() {
+        let tests = [
+            test("a", &["full"], Needs { modules: modules(&["veth", "overlay"]), ..Needs::default() }),
+            test("b", &["full", "control"], Needs { modules: modules(&["overlay"]), ..Needs::default() }),
+        ];
+        let plan = plan(&tests, None);
+        assert_eq!(plan.groups.len(), 1);
+        assert_eq!(plan.groups[0].modules, ["overlay", "veth"]);
+        assert_eq!(plan.groups[0].shared.len(), 3);
+        assert_eq!(plan.groups[0].config.label(), "v2");
+    }
+
+    #[test]
+    fn disk_lsm_lockdown_and_layout_split_guests() {
+        let tests = [
+            test("a", &["full"], Needs::default()),
+            test("b", &["full"], Needs { disk: true, ..Needs::default() }),
+            test("c", &["full"], Needs { lsm: Some("apparmor".into()), ..Needs::default() }),
+            test("d", &["full"], Needs { lockdown: Some("integrity".into()), ..Needs::default() }),
+            test("e", &["full"], Needs { cgroup: Some("v1".into()), ..Needs::default() }),
+        ];
+        let labels: BTreeSet<String> =
+            plan(&tests, None).groups.iter().map(|group| group.config.label()).collect();
+        let expected = ["v2", "v2-disk", "v2-apparmor", "v2-lockdown-integrity", "v1"];
+        assert_eq!(labels, expected.iter().map(ToString::to_string).collect());
+        let disk = plan(&tests[1..2], None);
+        assert_eq!(disk.groups[0].modules, ["ext4", "virtio_blk", "virtio_pci"]);
+    }
+
+    #[test]
+    fn fresh_cases_are_apart_in_the_same_group() {
+        let tests = [
+            test("a", &["full"], Needs::default()),
+            test("b", &["full", "control"], Needs { fresh: true, ..Needs::default() }),
+        ];
+        let plan = plan(&tests, None);
+        assert_eq!(plan.groups.len(), 1);
+        assert_eq!(plan.groups[0].fresh.len(), 2);
+        assert_eq!(plan.groups[0].shared.len(), 1);
+    }
+
+    #[test]
+    fn an_asked_layout_wins_and_excludes_what_needs_another() {
+        let tests = [
+            test("a", &["full"], Needs::default()),
+            test("b", &["full"], Needs { cgroup: Some("v2".into()), ..Needs::default() }),
+        ];
+        let plan = plan(&tests, Some("v1"));
+        assert_eq!(plan.groups.len(), 1);
+        assert_eq!(plan.groups[0].config.cgroup, "v1");
+        assert_eq!(plan.excluded.len(), 1);
+        assert!(plan.excluded[0].reason.contains("needs the cgroup layout v2"));
+    }
+}
