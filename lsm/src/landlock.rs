@@ -28,5 +28,6 @@ mod tests {
             Err(error) => eprintln!("skipped: {error}"),
         }
         assert_ne!(abi, Some(0));
+        assert_eq!(abi, facility::landlock_abi().unwrap());
     }
 }

@@ -124,6 +124,11 @@ mod tests {
             assert_eq!(action.to_string().parse::<Action>().unwrap(), action);
             assert_eq!(action.kernel_name().parse::<Action>().unwrap(), action);
         }
+        // As the runtime specification has them (config-linux, "Seccomp").
+        let names = ["KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "NOTIFY", "TRACE", "LOG", "ALLOW"];
+        assert!(
+            Action::all().map(|action| action.to_string()).eq(names.map(|name| format!("SCMP_ACT_{name}")))
+        );
         assert_eq!("SCMP_ACT_KILL".parse::<Action>().unwrap(), Action::KillThread);
         let error = "SCMP_ACT_EAT".parse::<Action>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownName);

@@ -319,7 +319,7 @@ fn propagation_is_what_was_asked() {
         let output = lab.output(&rootfs, script);
         assert_eq!(output, "/ none\n/default none\n", "{}", lab.mode.name);
 
-        let group = host_group();
+        let group = host_group(lab);
         add(&mut rootfs, "bind", volume, "/private", &["rbind", "private"]);
         add(&mut rootfs, "bind", volume, "/slave", &["rbind", "rslave"]);
         rootfs.propagation = "slave".parse().unwrap();
@@ -485,10 +485,12 @@ fn untmpfs(path: &Path) {
     umount2(&path, Unmount::empty()).unwrap();
 }
 
-/// The peer group of the mount that the test's directory is on.
-fn host_group() -> String {
-    let on_root = |line: &String| line.split(' ').nth(4) == Some("/");
-    let root = mounts().into_iter().rfind(on_root).unwrap();
-    let shared = root.split(' ').find_map(|field| field.strip_prefix("shared:"));
+/// The peer group of the host's mount that the image is on.
+fn host_group(lab: &Lab) -> String {
+    let point = |line: &str| line.split(' ').nth(4).unwrap_or_default().to_owned();
+    let around = mounts().into_iter().filter(|line| lab.dir.starts_with(point(line)));
+    // The deepest one, and the last of those that are stacked.
+    let mount = around.max_by_key(|line| point(line).len()).unwrap();
+    let shared = mount.split(' ').find_map(|field| field.strip_prefix("shared:"));
     shared.expect("the test's host is shared").to_owned()
 }

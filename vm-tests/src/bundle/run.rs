@@ -40,8 +40,11 @@ impl Bundle {
     /// Starts a bundle that is written.
     ///
     /// # Errors
-    /// When the runtime cannot be started.
+    /// When the runtime cannot be started; a skip where it cannot work at all.
     pub fn start(&self) -> Result<Running> {
+        if let Some(reason) = self.unfit {
+            skip!("{reason}");
+        }
         let mut command = Command::new(&self.runtime);
         command.args(["run", "--bundle"]).arg(&self.dir).arg(&self.id);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");

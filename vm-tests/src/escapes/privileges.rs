@@ -47,6 +47,7 @@ fn unprivileged(ctx: &Context, bundle: &mut Bundle) {
 
 fn by_exec(ctx: &mut Context) -> Result {
     Attempt::new(ctx, &[NoNewPrivileges, Capabilities], &["setuid-exec", PROGRAM, SYS_TIME])
+        .barrier("become root")
         .bundle(|bundle| unprivileged(ctx, bundle))
         .run()
 }

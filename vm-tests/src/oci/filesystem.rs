@@ -87,6 +87,8 @@ fn alone(ctx: &mut Context) -> Result {
         let known = target == "/"
             || config.iter().any(|line| line.at("destination") == target)
             || masks.contains(&target)
+            // With cgroup v1, one for each controller.
+            || target.as_str().is_some_and(|target| target.starts_with("/sys/fs/cgroup/"))
             || devices.iter().any(|name| target == format!("/dev/{name}"));
         ensure!(known, "a mount that the config does not have: {mount}");
     }
@@ -235,7 +237,7 @@ fn devices(ctx: &mut Context) -> Result {
     }
     ask("stat", "ptmx");
     words.extend(["show", "append", "/dev/null", "x"].map(str::to_owned));
-    let ended = Bundle::hardened(ctx, "devices").probe(&words).run()?.success()?;
+    let ended = Bundle::hardened(ctx, "default-devices").probe(&words).run()?.success()?;
     let mut answers = ended.lines().into_iter();
     for (name, major, minor) in nodes {
         let node = answers.next().or_fail(name)?.value;
@@ -253,11 +255,15 @@ fn devices(ctx: &mut Context) -> Result {
 /// Without a user namespace, as nothing is shared into one. `private` is left out: what the mount was
 /// before shows through in runc 1.1, which sets it for one mount and not for those below.
 fn propagation(ctx: &mut Context) -> Result {
-    for asked in ["slave", "shared", "unbindable"] {
+    for asked in ["slave", "unbindable", "shared"] {
         let mut bundle = Bundle::hardened(ctx, &format!("propagation-{asked}"));
         bundle.peel(Layer::UserNamespace).set("/linux/rootfsPropagation", json!(asked));
         let found = mounts(&mut bundle)?;
         let root = mounted(&found, "/")?.at("propagation").as_str().or_fail("the propagation")?.to_owned();
+        let wanted = if asked == "shared" { "shared:" } else { asked };
+        if !ctx.own_runtime() && asked != "slave" && !root.contains(wanted) {
+            skip!("this runtime does not give the root its propagation: {asked} gave {root:?}");
+        }
         ensure_eq!(
             root.contains("shared:"),
             asked == "shared",

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::cli::{Command as Xtask, Test};
+use crate::lab::build::TARGET;
 use crate::workspace::Workspace;
 
 /// How many checks and tests went well, and what did not.
@@ -43,6 +44,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
     command.args(["test", "--workspace", "--no-fail-fast"]);
     step("tests", &mut tally, || count(command))?;
     if !args.no_vm {
+        step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace))?;
         let mut command = workspace.cargo();
         // Guests compete for the cores, and the limits are in seconds: one test after the other.
         command.args(["test", "--package", "xtask", "--test", "selftest", "--"]);
@@ -78,6 +80,26 @@ fn step(name: &str, tally: &mut Tally, run: impl FnOnce() -> Result<Tally>) -> R
     let Tally { passed, failed } = result;
     eprintln!("test: {name}: {passed} passed, {failed} failed, {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// The ignored tests that act on a whole machine as root, each program in a guest of its own.
+fn in_guests(workspace: &Workspace) -> Result<Tally> {
+    const PROGRAMS: [&[&str]; 2] = [
+        &["--package", "cofferdam-cgroup", "--lib", "--test", "scratch"],
+        &["--package", "cofferdam-mountfs", "--test", "rootfs"],
+    ];
+    let own = std::env::current_exe().context("find this program")?;
+    let runner = format!("target.{TARGET}.runner=[{:?}, \"runner\", \"--\"]", own.display().to_string());
+    let mut tally = Tally::default();
+    for program in PROGRAMS {
+        let mut command = workspace.cargo();
+        command.args(["--config", &runner, "test", "--target", TARGET, "--no-fail-fast"]);
+        command.args(program).args(["--", "--ignored", "--test-threads=1"]);
+        let Tally { passed, failed } = count(command)?;
+        tally.passed += passed;
+        tally.failed += failed;
+    }
+    Ok(tally)
 }
 
 /// A command that passes or fails as a whole.

@@ -12,7 +12,8 @@ use crate::fail;
 use crate::protocol::TestInfo;
 use crate::workspace::Workspace;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The target of everything that runs in a guest.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The programs that are placed in a guest.
 #[derive(Debug, Clone)]

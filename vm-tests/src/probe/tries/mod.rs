@@ -40,8 +40,7 @@ pub(super) fn attempt(steps: &Steps, name: &str, arguments: &[&str]) -> Tried {
         }
         ("raw", [needle]) => network::raw(steps, needle),
         ("mtu", [interface, mtu]) => network::mtu(interface, mtu),
-        ("connect", [name]) => network::connect(name),
-        ("threads", [count]) => resources::threads(count),
+        ("threads", [count]) => resources::threads(steps, count),
         ("memory", [mebibytes]) => resources::memory(mebibytes),
         ("raise-limit", [name]) => resources::raise_limit(name),
         ("nice", [value]) => resources::nice(value),

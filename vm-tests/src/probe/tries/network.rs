@@ -1,12 +1,9 @@
 //! Attempts on the network of the host.
 
-use crate::probe::{Steps, Tried, io, number};
+use crate::probe::{Steps, Tried, number};
 use cofferdam_sys::{Errno, attempts};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, ipproto, recv, socket_with};
 use serde_json::{Value, json};
-use std::io::Read;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 
 /// How long a packet of the host is waited for; the host sends one every few milliseconds.
@@ -38,13 +35,4 @@ pub(super) fn raw(steps: &Steps, needle: &str) -> Tried {
 /// Changes an interface.
 pub(super) fn mtu(interface: &str, mtu: &str) -> Tried {
     attempts::set_mtu(interface.as_bytes(), number(mtu)?).map(|()| Value::Null)
-}
-
-/// Asks a service of the host that listens on an abstract name.
-pub(super) fn connect(name: &str) -> Tried {
-    let address = io(SocketAddr::from_abstract_name(name))?;
-    let mut stream = io(UnixStream::connect_addr(&address))?;
-    let mut answer = String::new();
-    io(stream.read_to_string(&mut answer))?;
-    Ok(json!(answer))
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Starts threads and keeps them all.
-pub(super) fn threads(count: &str) -> Tried {
+/// Starts threads and keeps them all; says when there are more than 100.
+pub(super) fn threads(steps: &Steps, count: &str) -> Tried {
     let count: usize = number(count)?;
     let gate = Arc::new((Mutex::new(()), Condvar::new()));
     let mut running = 0;
@@ -25,6 +25,9 @@ pub(super) fn threads(count: &str) -> Tried {
         };
         io(std::thread::Builder::new().stack_size(64 << 10).spawn(hold))?;
         running += 1;
+        if running == 101 {
+            steps.say("more than 100", Ok(Value::Null));
+        }
     }
     Ok(json!(running))
 }
