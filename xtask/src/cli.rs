@@ -247,8 +247,13 @@ mod tests {
 
     #[test]
     fn a_runner_hands_flags_to_the_program() {
-        let cli = Cli::parse_from(["xtask", "runner", "--", "prog", "--nocapture", "-q"]);
-        let Command::Runner(args) = cli.command else { panic!("{cli:?}") };
-        assert_eq!(args.argv, ["prog", "--nocapture", "-q"]);
+        for words in [
+            &["xtask", "runner", "--", "prog", "--accel", "-q"],
+            &["xtask", "runner", "prog", "--accel", "-q"][..],
+        ] {
+            let cli = Cli::parse_from(words);
+            let Command::Runner(args) = cli.command else { panic!("{cli:?}") };
+            assert_eq!(args.argv, ["prog", "--accel", "-q"]);
+        }
     }
 }

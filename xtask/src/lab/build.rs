@@ -145,7 +145,7 @@ mod tests {
     fn a_dynamic_program_is_refused() {
         let own = std::env::current_exe().unwrap();
         let error = require_static(&own).unwrap_err();
-        assert!(format!("{error:#}").contains("is not static"), "{error:#}");
+        assert!(format!("{error:#}").contains("is not static: it has a PT_INTERP"), "{error:#}");
         assert_eq!(fail::exit_code(&error), 1);
     }
 

@@ -53,7 +53,10 @@ mod tests {
 
     #[test]
     fn a_runtime_that_is_none_is_usage() {
-        for (path, why) in [("/nonexistent/runc", "No such file"), ("/", "not a program")] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let plain = file.path().to_str().unwrap();
+        let table = [("/nonexistent/runc", "No such file"), (plain, "not a program"), ("/", "not a program")];
+        for (path, why) in table {
             let error = Runtime::foreign(Path::new(path)).unwrap_err();
             assert_eq!(fail::exit_code(&error), 2, "{path}");
             let text = format!("{error:#}");
