@@ -76,7 +76,8 @@ pub(super) fn with_clock_changed(
     let result = Attempt::new(ctx, layers, words)
         .barrier("regain")
         .bundle(change)
-        .host(|| Ok((offset()? / 60).to_string()))
+        // The two clocks are not read at one instant, so that a second's difference means nothing.
+        .host(move || Ok(if (offset()? - before).abs() < 60 { "not set" } else { "set" }.to_owned()))
         .run();
     let ahead = offset()? - before;
     if ahead > 60 {
