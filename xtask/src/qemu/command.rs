@@ -21,7 +21,7 @@ pub(super) fn argv(config: &Config, disk: Option<&Path>, incoming: Option<&Path>
         Accel::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),
         // Without "enhanced rep movsb" the kernel clears and copies pages by words: emulated byte by byte
         // they are a quarter of a run's time.
-        Accel::Tcg => add(&["-accel", "tcg", "-cpu", "max,-erms"]),
+        Accel::Tcg => add(&["-accel", "tcg", "-cpu", "max,-erms,-cx16"]),
     }
     add(&["-chardev", "socket,id=lab,fd=0"]);
     add(&["-chardev", "socket,id=qmp,fd=1", "-mon", "chardev=qmp,mode=control"]);
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn microvm_under_tcg() {
         let expected = format!(
-            "{START} -accel tcg -cpu max,-erms {PORTS} -machine microvm,acpi=off \
+            "{START} -accel tcg -cpu max,-erms,-cx16 {PORTS} -machine microvm,acpi=off \
              -device isa-serial,chardev=lab,iobase=0x2f8,irq=3 {END}"
         );
         assert_eq!(line(&config(Machine::Microvm, Accel::Tcg), None, None), expected);
