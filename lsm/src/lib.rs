@@ -3,6 +3,7 @@
 pub mod active;
 pub mod error;
 pub mod landlock;
+pub mod probe;
 
 pub use active::{ActiveModules, active};
 pub use error::{Error, ErrorKind};

@@ -20,6 +20,7 @@ pub mod net;
 pub mod open;
 pub mod plan;
 pub mod poll;
+pub mod probe;
 pub mod process;
 pub mod rlimit;
 pub mod signal;

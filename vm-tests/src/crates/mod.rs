@@ -4,13 +4,23 @@ mod caps;
 mod cgroup;
 mod child;
 mod kernel;
+mod lsm;
 mod mountfs;
+mod netbridge;
 mod ns;
-mod smaller;
+mod seccomp;
 mod sys;
 
 use crate::registry::Test;
 
 /// The tables of this folder.
-pub const TESTS: &[&[Test]] =
-    &[caps::TESTS, cgroup::TESTS, mountfs::TESTS, ns::TESTS, smaller::TESTS, sys::TESTS];
+pub const TESTS: &[&[Test]] = &[
+    caps::TESTS,
+    cgroup::TESTS,
+    lsm::TESTS,
+    mountfs::TESTS,
+    netbridge::TESTS,
+    ns::TESTS,
+    seccomp::TESTS,
+    sys::TESTS,
+];
