@@ -6,6 +6,7 @@
 #[macro_use]
 mod macros;
 
+pub mod bare;
 pub mod bundle;
 pub mod crates;
 pub mod escapes;

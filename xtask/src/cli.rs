@@ -31,6 +31,8 @@ pub enum Command {
     Ci,
     /// Build the static release program `target/dist/cofferdam`.
     Dist,
+    /// Measure this runtime beside its peers, on one bundle, in turn.
+    Bench(Bench),
     /// Check the repository's own rules.
     Tidy(Tidy),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
@@ -194,6 +196,46 @@ pub struct Test {
     /// Leave out the lab's self-tests, which boot guests.
     #[arg(long)]
     pub no_vm: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// `run` and delete of a program that ends at once.
+    Run,
+    /// `create`, `start`, `delete` as an engine calls them.
+    Lifecycle,
+    /// `exec` into a container that sleeps.
+    Exec,
+    /// The least limit of memory that still runs a program.
+    Memory,
+    /// The peak resident memory of `run`.
+    Rss,
+    /// The size of the program.
+    Size,
+}
+
+/// `bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Compare with the distribution's crun and runc; installs what is missing through apt.
+    #[arg(long)]
+    pub peers: bool,
+    /// Compare with this OCI runtime too; can be repeated.
+    #[arg(long = "runtime", value_name = "PATH")]
+    pub runtimes: Vec<PathBuf>,
+    /// Only this measure; can be repeated.
+    #[arg(long = "measure", value_enum)]
+    pub measures: Vec<Measure>,
+    /// How many rounds; each runtime has one turn in each.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub runs: u32,
+    /// The cgroup layout that all runtimes see: `v2` or `v1`.
+    #[arg(long, value_enum, default_value_t = Cgroup::V2)]
+    pub cgroup: Cgroup,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tidy`.

@@ -1,5 +1,6 @@
 //! The repository's own commands: `cargo xtask COMMAND`.
 
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod fail;

@@ -23,6 +23,10 @@ pub enum Tool {
     Cc,
     /// The static C library, for the programs of the guest.
     StaticLibc,
+    /// A runtime to compare with.
+    Crun,
+    /// A runtime to compare with.
+    Runc,
 }
 
 impl Tool {
@@ -35,6 +39,8 @@ impl Tool {
             Self::Keyring => "debian-archive-keyring",
             Self::Cc => "cc",
             Self::StaticLibc => "libc.a",
+            Self::Crun => "crun",
+            Self::Runc => "runc",
         }
     }
 
@@ -47,6 +53,8 @@ impl Tool {
             Self::Keyring => &["debian-archive-keyring"],
             Self::Cc => &["gcc", "libc6-dev"],
             Self::StaticLibc => &["libc6-dev"],
+            Self::Crun => &["crun"],
+            Self::Runc => &["runc"],
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Kernels(args) => kernels::run(&args),
         Command::Test(args) => check::test(&workspace, &args),
         Command::Ci => check::ci(&workspace),
+        Command::Bench(args) => crate::bench::run(&workspace, &args),
         Command::Dist => dist::run(&workspace),
         Command::Tidy(args) => tidy::run(&workspace, &args),
         Command::VmShell(args) => vm_shell::run(&workspace, &args),

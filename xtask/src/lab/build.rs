@@ -22,6 +22,8 @@ pub struct GuestPrograms {
     pub guest: PathBuf,
     /// The program placed in containers.
     pub probe: PathBuf,
+    /// The program that the bench runs in containers; not placed in guests.
+    pub bare: PathBuf,
 }
 
 impl GuestPrograms {
@@ -43,8 +45,9 @@ pub fn guest(workspace: &Workspace) -> Result<GuestPrograms> {
     command.args(["--profile", "lab", "--package", "cofferdam-vm-tests", "--bins"]);
     run(command, "build the guest's programs")?;
     let dir = workspace.target.join(TARGET).join("lab");
-    let programs = GuestPrograms { guest: dir.join("guest"), probe: dir.join("probe") };
-    for program in [&programs.guest, &programs.probe] {
+    let programs =
+        GuestPrograms { guest: dir.join("guest"), probe: dir.join("probe"), bare: dir.join("bare") };
+    for program in [&programs.guest, &programs.probe, &programs.bare] {
         require_static(program)?;
     }
     Ok(programs)
