@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::{Command as Xtask, Test};
 use crate::lab::build::TARGET;
+use crate::output;
 use crate::workspace::Workspace;
 
 /// How many checks and tests went well, and what did not.
@@ -51,7 +52,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         command.args(["--ignored", "--test-threads=1"]);
         step("self-tests of the lab", &mut tally, || count(command))?;
     }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    output::print(format!("{} passed, {} failed", tally.passed, tally.failed))?;
     Ok(u8::from(tally.failed > 0))
 }
 
@@ -115,7 +116,7 @@ fn count(mut command: Command) -> Result<Tally> {
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
             let line = line.context("read the output of cargo test")?;
-            println!("{line}");
+            output::print(&line)?;
             add_summary(&mut tally, &line);
         }
     }
