@@ -159,12 +159,12 @@ impl Debian {
         let apt = self.apt()?;
         let attempt = || {
             let folder = self.cache.temp_dir()?;
-            let debs = apt.download(packages, folder.path())?;
+            let debs = apt.download(packages, folder.path(), &self.cache)?;
             extract(&debs)
         };
         let Err(first) = attempt() else { return Ok(()) };
         let text = format!("{first:#}");
-        if text.contains("No space left on device") {
+        if text.contains("No space left on device") || text.contains("the disk is full") {
             return Err(self.cache.full());
         }
         // Lists that are behind the archive are the usual cause.
