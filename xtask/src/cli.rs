@@ -189,11 +189,17 @@ pub struct Kernels {
 }
 
 /// `test`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Test {
     /// Leave out the lab's self-tests, which boot guests.
     #[arg(long)]
     pub no_vm: bool,
+    /// Only the crates' tests, on a kernel that seems to lack these system calls: `clone3,openat2`.
+    #[arg(long, value_name = "CALL[,CALL…]", conflicts_with = "no_vm")]
+    pub enosys: Option<String>,
+    /// With --enosys: only the tests of this crate; can be repeated.
+    #[arg(long = "package", short, value_name = "NAME", requires = "enosys")]
+    pub packages: Vec<String>,
 }
 
 /// `tidy`.
@@ -219,6 +225,9 @@ pub struct Runner {
     /// A kernel module to load first; can be repeated.
     #[arg(long = "module", value_name = "NAME")]
     pub modules: Vec<String>,
+    /// Let these system calls be unknown to the program: `clone3,openat2`.
+    #[arg(long, value_name = "CALL[,CALL…]")]
+    pub enosys: Option<String>,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM ARGS")]
     pub argv: Vec<String>,

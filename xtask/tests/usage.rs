@@ -75,3 +75,13 @@ fn a_reader_that_goes_away_is_no_panic() {
     // The cache is empty, and that is what is wrong.
     assert_eq!(output.status.code(), Some(3), "{text}");
 }
+
+#[test]
+fn an_unknown_call_lists_the_known_ones() {
+    refused(
+        &["test", "--enosys", "clone3,frobnicate"],
+        USAGE,
+        &["frobnicate", "clone3", "openat2", "statmount"],
+    );
+    refused(&["test", "--package", "cofferdam-ns"], USAGE, &["--enosys"]);
+}

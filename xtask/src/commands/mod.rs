@@ -2,9 +2,11 @@
 
 mod check;
 mod dist;
+mod enosys;
 mod kernels;
 mod runner;
 mod support;
+mod tally;
 mod tidy;
 mod vm_shell;
 mod vm_test;
