@@ -9,6 +9,7 @@ mod macros;
 pub mod bundle;
 pub mod crates;
 pub mod escapes;
+pub mod features;
 pub mod guest;
 pub mod lab;
 pub mod oci;

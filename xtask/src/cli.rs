@@ -33,6 +33,8 @@ pub enum Command {
     Dist,
     /// Check the repository's own rules.
     Tidy(Tidy),
+    /// Ask every crate's probes on all kernels and write `docs/kernel-features.md`.
+    Features(Features),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
     Runner(Runner),
 }
@@ -208,6 +210,20 @@ pub struct Tidy {
     /// Print the findings as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `features`.
+#[derive(Debug, Clone, Args)]
+pub struct Features {
+    /// Write nothing; exit 1 when the page would change.
+    #[arg(long)]
+    pub check: bool,
+    /// The accelerator of QEMU.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// `runner`.

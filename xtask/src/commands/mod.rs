@@ -3,6 +3,7 @@
 mod check;
 mod dist;
 mod enosys;
+mod features;
 mod kernels;
 mod runner;
 mod support;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Dist => dist::run(&workspace),
         Command::Tidy(args) => tidy::run(&workspace, &args),
         Command::VmShell(args) => vm_shell::run(&workspace, &args),
+        Command::Features(args) => features::run(&workspace, &args),
         Command::Runner(args) => runner::run(&workspace, &args),
     }
 }
