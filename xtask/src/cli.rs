@@ -33,6 +33,8 @@ pub enum Command {
     Dist,
     /// Check the repository's own rules.
     Tidy(Tidy),
+    /// Try each crate in a project of its own, with the examples of its README.
+    Alone(Alone),
     /// Ask every crate's probes on all kernels and write `docs/kernel-features.md`.
     Features(Features),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
@@ -210,6 +212,14 @@ pub struct Tidy {
     /// Print the findings as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `alone`.
+#[derive(Debug, Clone, Args)]
+pub struct Alone {
+    /// Only these crates, by their folders; default: all.
+    #[arg(value_name = "CRATE")]
+    pub crates: Vec<String>,
 }
 
 /// `features`.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::enosys;
 use super::tally::{Tally, check, count, step};
+use super::{alone, enosys};
 use crate::cli::{Command as Xtask, Test};
 use crate::lab::build::TARGET;
 use crate::output;
@@ -47,6 +47,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
     for calls in enosys::FALLBACKS {
         step(&format!("tests without {calls}"), &mut tally, || enosys::run(workspace, calls, &[]))?;
     }
+    step("each crate alone in a project", &mut tally, || alone::all(workspace))?;
     if !args.no_vm {
         step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace, None))?;
         for calls in enosys::FALLBACKS {

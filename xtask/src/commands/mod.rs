@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod alone;
 mod check;
 mod dist;
 mod enosys;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Tidy(args) => tidy::run(&workspace, &args),
         Command::VmShell(args) => vm_shell::run(&workspace, &args),
         Command::Features(args) => features::run(&workspace, &args),
+        Command::Alone(args) => alone::run(&workspace, &args),
         Command::Runner(args) => runner::run(&workspace, &args),
     }
 }
