@@ -45,16 +45,15 @@ fn program(body: &[&str]) -> String {
     if body.iter().any(|line| line.trim_start().starts_with("fn main(")) {
         return body.join("\n") + "\n";
     }
-    let inner: Vec<&&str> = body.iter().filter(|line| line.trim_start().starts_with("#![")).collect();
-    let attributes = inner.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let rest: Vec<&str> = body.iter().filter(|line| !line.trim_start().starts_with("#![")).copied().collect();
-    let rest = rest.join("\n");
+    let is_attribute = |line: &&str| line.trim_start().starts_with("#![");
+    let (attributes, rest): (Vec<&str>, Vec<&str>) = body.iter().copied().partition(is_attribute);
+    let (attributes, rest) = (attributes.join("\n"), rest.join("\n"));
     if rest.trim_end().ends_with("(())") {
         format!(
-            "{attributes}fn main() {{ fn inner() -> Result<(), impl core::fmt::Debug> {{\n{rest}\n}} inner().unwrap() }}\n"
+            "{attributes}\nfn main() {{ fn inner() -> Result<(), impl core::fmt::Debug> {{\n{rest}\n}} inner().unwrap() }}\n"
         )
     } else {
-        format!("{attributes}fn main() {{\n{rest}\n}}\n")
+        format!("{attributes}\nfn main() {{\n{rest}\n}}\n")
     }
 }
 
@@ -69,7 +68,11 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(
             found[0],
-            Example { line: 5, run: true, program: "fn main() {\nlet a = 1;\nassert_eq!(a, 1);\n}\n".into() }
+            Example {
+                line: 5,
+                run: true,
+                program: "\nfn main() {\nlet a = 1;\nassert_eq!(a, 1);\n}\n".into()
+            }
         );
         assert_eq!((found[1].run, found[1].program.as_str()), (false, "fn main() {}\n"));
     }
