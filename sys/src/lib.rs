@@ -1,10 +1,4 @@
-//! All unsafe code of Cofferdam: thin, documented system calls and the child that walks a flat plan.
-//!
-//! Two layers. The modules named after families of calls ([`clone`], [`mount`], [`open`], [`process`],
-//! [`cred`] …) are one function a call, on borrowed descriptors, with the kernel's own names. On top of
-//! them, [`plan`] is a list of such calls as plain data, and [`spawn`] makes a child that walks it
-//! between `clone3(2)` and `execve(2)` without allocating, locking or panicking. As only data reaches
-//! the child, `spawn` is a safe function, in a threaded program too.
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "attempts")]
 pub mod attempts;

@@ -10,6 +10,7 @@ pub mod bare;
 pub mod bundle;
 pub mod crates;
 pub mod escapes;
+pub mod features;
 pub mod guest;
 pub mod lab;
 pub mod oci;

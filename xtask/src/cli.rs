@@ -35,6 +35,10 @@ pub enum Command {
     Bench(Bench),
     /// Check the repository's own rules.
     Tidy(Tidy),
+    /// Try each crate in a project of its own, with the examples of its README.
+    Alone(Alone),
+    /// Ask every crate's probes on all kernels and write `docs/kernel-features.md`.
+    Features(Features),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
     Runner(Runner),
 }
@@ -191,11 +195,17 @@ pub struct Kernels {
 }
 
 /// `test`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Test {
     /// Leave out the lab's self-tests, which boot guests.
     #[arg(long)]
     pub no_vm: bool,
+    /// Only the crates' tests, on a kernel that seems to lack these system calls: `clone3,openat2`.
+    #[arg(long, value_name = "CALL[,CALL…]", conflicts_with = "no_vm")]
+    pub enosys: Option<String>,
+    /// With --enosys: only the tests of this crate; can be repeated.
+    #[arg(long = "package", short, value_name = "NAME", requires = "enosys")]
+    pub packages: Vec<String>,
 }
 
 /// What is measured.
@@ -246,6 +256,28 @@ pub struct Tidy {
     pub json: bool,
 }
 
+/// `alone`.
+#[derive(Debug, Clone, Args)]
+pub struct Alone {
+    /// Only these crates, by their folders; default: all.
+    #[arg(value_name = "CRATE")]
+    pub crates: Vec<String>,
+}
+
+/// `features`.
+#[derive(Debug, Clone, Args)]
+pub struct Features {
+    /// Write nothing; exit 1 when the page would change.
+    #[arg(long)]
+    pub check: bool,
+    /// The accelerator of QEMU.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
 /// `runner`.
 #[derive(Debug, Clone, Args)]
 pub struct Runner {
@@ -261,6 +293,9 @@ pub struct Runner {
     /// A kernel module to load first; can be repeated.
     #[arg(long = "module", value_name = "NAME")]
     pub modules: Vec<String>,
+    /// Let these system calls be unknown to the program: `clone3,openat2`.
+    #[arg(long, value_name = "CALL[,CALL…]")]
+    pub enosys: Option<String>,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM ARGS")]
     pub argv: Vec<String>,

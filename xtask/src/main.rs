@@ -7,6 +7,7 @@ pub mod fail;
 pub mod image;
 pub mod kernels;
 pub mod lab;
+pub mod output;
 #[path = "../../vm-tests/src/protocol.rs"]
 pub mod protocol;
 pub mod qemu;

@@ -47,3 +47,41 @@ fn a_runtime_that_does_not_exist_is_usage() {
 fn a_program_that_does_not_exist_is_usage() {
     refused(&["runner", "--", "/nonexistent/test"], USAGE, &["/nonexistent/test"]);
 }
+
+#[test]
+fn a_kernel_that_is_none_is_usage_before_anything_is_built() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    refused(&["vm-test", "--kernel-path", path], USAGE, &[path, "give a Linux image"]);
+    refused(&["vm-test", "--kernel-path", "/nonexistent"], USAGE, &["/nonexistent", "No such file"]);
+    refused(
+        &["vm-test", "--kernel-tree", "/nonexistent"],
+        USAGE,
+        &["/nonexistent", "build the kernel first"],
+    );
+}
+
+/// `cargo xtask kernels | head -1` ends like any other program.
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let cache = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["kernels", "--offline", "--json"]).env("COFFERDAM_CACHE", cache.path()).stdout(writer);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    // The cache is empty, and that is what is wrong.
+    assert_eq!(output.status.code(), Some(3), "{text}");
+}
+
+#[test]
+fn an_unknown_call_lists_the_known_ones() {
+    refused(
+        &["test", "--enosys", "clone3,frobnicate"],
+        USAGE,
+        &["frobnicate", "clone3", "openat2", "statmount"],
+    );
+    refused(&["test", "--package", "cofferdam-ns"], USAGE, &["--enosys"]);
+}

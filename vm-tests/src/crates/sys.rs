@@ -50,7 +50,7 @@ pub(super) const TESTS: &[Test] = &[
 
 /// A facility and the version that brought it.
 const FACILITIES: [(&str, (u32, u32)); 5] = [
-    ("seccomp_notify", (5, 0)),
+    ("seccomp_user_notif", (5, 0)),
     ("time_namespace", (5, 6)),
     ("mount_setattr", (5, 12)),
     ("landlock", (5, 13)),

@@ -1,30 +1,28 @@
 //! Kernel facilities by name: found by looking, never by the kernel's version.
 
-use cofferdam_sys::facility;
+use crate::features;
 use std::path::Path;
 use std::{fs, io};
 
 type Probe = fn() -> io::Result<bool>;
 
-/// The facilities that have a name of their own. Next to these: `fs:NAME` (a filesystem that is registered
-/// now), `v2:NAME` and `v1:NAME` (a cgroup controller in use by that version).
+/// What tests need and no crate asks for. Next to these: the facilities of the crates' own tables (see
+/// [`features`]), `fs:NAME` (a filesystem that is registered now), `v2:NAME` and `v1:NAME` (a cgroup
+/// controller in use by that version).
 const NAMED: &[(&str, Probe)] = &[
     ("cgroup_kill", || Ok(in_case_cgroup("cgroup.kill"))),
     ("cgroup_psi", || Ok(in_case_cgroup("memory.pressure"))),
     ("kexec", || Ok(Path::new("/sys/kernel/kexec_loaded").exists())),
-    ("landlock", || Ok(facility::landlock_abi()?.is_some())),
     ("memory_peak", || Ok(in_case_cgroup("memory.peak"))),
-    ("mount_setattr", || Ok(facility::has_mount_setattr()?)),
     ("psi", || Ok(Path::new("/proc/pressure/memory").exists())),
-    ("seccomp_notify", || lists("/proc/sys/kernel/seccomp/actions_avail", "user_notif")),
-    ("statmount", || Ok(facility::has_statmount()?)),
     ("sysrq", || Ok(Path::new("/proc/sysrq-trigger").exists())),
     ("time_namespace", || Ok(Path::new("/proc/self/ns/time").exists())),
 ];
 
 /// Whether there is a probe of that name.
 pub fn known(name: &str) -> bool {
-    NAMED.iter().any(|(known, _)| *known == name)
+    features::find(name).is_some()
+        || NAMED.iter().any(|(known, _)| *known == name)
         || ["fs:", "v1:", "v2:"]
             .iter()
             .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
@@ -44,6 +42,9 @@ pub fn has(name: &str) -> io::Result<bool> {
     }
     if let Some(controller) = name.strip_prefix("v1:") {
         return Ok(Path::new("/sys/fs/cgroup").join(controller).join("cgroup.procs").exists());
+    }
+    if let Some(probe) = features::find(name) {
+        return Ok((probe.ask)()?);
     }
     match NAMED.iter().find(|(known, _)| *known == name) {
         Some((_, probe)) => probe(),
@@ -67,8 +68,16 @@ mod tests {
 
     #[test]
     fn names_are_known_or_not() {
-        assert!(known("psi") && known("fs:overlay") && known("v1:memory"));
+        assert!(known("psi") && known("fs:overlay") && known("v1:memory") && known("mount_setattr"));
         assert!(!known("fs:") && !known("no-such-thing") && has("no-such-thing").is_err());
+    }
+
+    /// A facility is asked for in one way: what a crate has a probe for has none here.
+    #[test]
+    fn names_are_in_one_table() {
+        for (name, _) in NAMED {
+            assert!(features::find(name).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl Test {
 pub fn all() -> impl Iterator<Item = &'static Test> {
     [
         crate::lab::TESTS,
+        &[crate::features::TESTS],
         crate::crates::TESTS,
         crate::oci::TESTS,
         crate::escapes::TESTS,

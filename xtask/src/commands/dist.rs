@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::lab::build;
+use crate::output;
 use crate::workspace::Workspace;
 
 /// Builds the static release program and says how big it is.
@@ -14,6 +15,6 @@ pub(super) fn run(workspace: &Workspace) -> Result<u8> {
     let size = std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?.len();
     // One decimal, in whole numbers.
     let tenths = size * 10 / (1 << 20);
-    println!("{}: {size} bytes ({}.{} MiB), static", path.display(), tenths / 10, tenths % 10);
+    output::print(format!("{}: {size} bytes ({}.{} MiB), static", path.display(), tenths / 10, tenths % 10))?;
     Ok(0)
 }

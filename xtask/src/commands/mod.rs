@@ -1,10 +1,14 @@
 //! One module a command.
 
+mod alone;
 mod check;
 mod dist;
+mod enosys;
+mod features;
 mod kernels;
 mod runner;
 mod support;
+mod tally;
 mod tidy;
 mod vm_shell;
 mod vm_test;
@@ -29,6 +33,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Dist => dist::run(&workspace),
         Command::Tidy(args) => tidy::run(&workspace, &args),
         Command::VmShell(args) => vm_shell::run(&workspace, &args),
+        Command::Features(args) => features::run(&workspace, &args),
+        Command::Alone(args) => alone::run(&workspace, &args),
         Command::Runner(args) => runner::run(&workspace, &args),
     }
 }

@@ -16,6 +16,9 @@ use crate::workspace::Workspace;
 /// Variables that the program gets from here; its `PATH` and `HOME` are the guest's.
 const PASSED: [&str; 3] = ["RUST_", "CARGO_PKG_", "COFFERDAM_TEST_"];
 
+/// Where `sys/examples/enosys` is in the guest.
+const FILTER: &str = "/lab/bin/enosys";
+
 /// Runs the program; its exit status is ours.
 ///
 /// # Errors
@@ -28,6 +31,17 @@ pub(super) fn run(workspace: &Workspace, args: &Runner) -> Result<u8> {
     let guest_path = format!("/lab/bin/{name}");
     let mut files = vec![(guest_path.clone(), path.clone(), 0o755)];
     files.extend(libs::closure(Path::new(&path))?);
+    let mut words = vec![guest_path];
+    if let Some(calls) = &args.enosys {
+        super::enosys::check(workspace, calls)?;
+        let filter = super::enosys::build(workspace)?;
+        files.extend(
+            libs::closure(&filter)?.into_iter().filter(|lib| !files.contains(lib)).collect::<Vec<_>>(),
+        );
+        files.push((FILTER.to_owned(), filter, 0o755));
+        words.splice(0..0, [FILTER.to_owned(), calls.clone()]);
+    }
+    words.extend_from_slice(arguments);
     // Tests start what is on every system: sh, cat, grep …
     files.push(single::busybox(&args.source)?);
 
@@ -39,7 +53,6 @@ pub(super) fn run(workspace: &Workspace, args: &Runner) -> Result<u8> {
         source: &args.source,
     };
     let mut guest = single::boot(workspace, &request, &files)?;
-    let words = std::iter::once(guest_path).chain(arguments.iter().cloned());
     guest.finish(&single::with_applets(words, passed(std::env::vars())), std::io::stdout())
 }
 

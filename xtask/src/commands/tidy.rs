@@ -1,8 +1,9 @@
 //! `cargo xtask tidy`.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::cli::Tidy;
+use crate::output;
 use crate::tidy::check;
 use crate::workspace::Workspace;
 
@@ -13,12 +14,12 @@ use crate::workspace::Workspace;
 pub(super) fn run(workspace: &Workspace, args: &Tidy) -> Result<u8> {
     let findings = check(workspace)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings).context("print the findings")?);
+        output::json(&findings)?;
     } else {
         for finding in &findings {
-            println!("{finding}");
+            output::print(finding.to_string())?;
         }
-        println!("tidy: {} findings", findings.len());
+        output::print(format!("tidy: {} findings", findings.len()))?;
     }
     Ok(u8::from(!findings.is_empty()))
 }

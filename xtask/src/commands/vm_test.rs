@@ -8,9 +8,8 @@ use anyhow::{Context as _, Result};
 
 use super::support;
 use crate::cli::{Cgroup, Suite, VmTest};
-use crate::fail;
 use crate::kernels::catalogue::Catalogue;
-use crate::kernels::{self, Cache, Kernel, KernelSpec, Wanted};
+use crate::kernels::{self, Cache, Kernel, KernelPath, KernelSpec, KernelTree, Wanted};
 use crate::lab::build::{self, GuestPrograms};
 use crate::lab::cancel::Cancel;
 use crate::lab::collect::Collector;
@@ -29,6 +28,7 @@ use crate::protocol::TestInfo;
 use crate::qemu::Qemu;
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
+use crate::{fail, output};
 
 /// Boots kernels and runs tests in them; see [`Results::exit`] for the status.
 ///
@@ -48,7 +48,7 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
         return Err(fail::usage(format!("no test fits `{filter}`: `cargo xtask vm-test --list` shows them")));
     }
     if args.list {
-        print!("{}", listing(&tests));
+        output::print(listing(&tests))?;
         return Ok(0);
     }
     let runtime = match (foreign, args.suite) {
@@ -61,9 +61,9 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
     let summary = report::matrix::text(&results);
     if args.json {
         eprintln!("{summary}\n{}", results.totals());
-        println!("{}", serde_json::to_string_pretty(&results).context("print the results")?);
+        output::json(&results)?;
     } else {
-        println!("{summary}\n{}", results.totals());
+        output::print(format!("{summary}\n{}", results.totals()))?;
     }
     Ok(results.exit())
 }
@@ -129,7 +129,7 @@ fn boot_and_run(
     Ok(results)
 }
 
-/// What the command line asks for, with wrong names found before anything is built.
+/// What the command line asks for; wrong names and files are found here, before anything is built.
 fn wanted(args: &VmTest) -> Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
     let mut specs: Vec<KernelSpec> = Vec::new();
@@ -143,9 +143,13 @@ fn wanted(args: &VmTest) -> Result<Vec<Wanted>> {
         wanted.push(Wanted::Specs(specs));
     }
     if let Some(vmlinuz) = &args.kernel_path {
+        KernelPath::new(vmlinuz, args.modules.as_deref())?;
         wanted.push(Wanted::Path { vmlinuz: vmlinuz.clone(), modules: args.modules.clone() });
     }
-    wanted.extend(args.kernel_tree.clone().map(Wanted::Tree));
+    if let Some(tree) = &args.kernel_tree {
+        KernelTree::new(tree)?;
+        wanted.push(Wanted::Tree(tree.clone()));
+    }
     if args.all_kernels {
         wanted.push(Wanted::All);
     } else if wanted.is_empty() {
@@ -199,11 +203,15 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Whether the run shows everything that a run can: no filter, and at least the default kernels.
+/// Whether the run shows everything that a run can: no filter, and at least the default kernels. What another
+/// runtime lacks is skipped with a reason everywhere, and says nothing about the tests.
 fn is_full(args: &VmTest, kernels: &[Kernel]) -> Result<bool> {
     let defaults = Catalogue::load()?.default_specs();
     let has = |spec: &KernelSpec| kernels.iter().any(|kernel| kernel.series == spec.series);
-    Ok(args.filter.is_none() && args.suite != Suite::Selftest && defaults.iter().all(has))
+    Ok(args.filter.is_none()
+        && args.runtime.is_none()
+        && args.suite != Suite::Selftest
+        && defaults.iter().all(has))
 }
 
 fn exempt(plan: &Plan) -> BTreeSet<(String, String)> {
@@ -271,6 +279,7 @@ mod tests {
             Catalogue::load().unwrap().default_specs().iter().map(|spec| kernel(&spec.series)).collect();
         assert!(is_full(&args(&[]), &defaults).unwrap());
         assert!(!is_full(&args(&["--filter", "x"]), &defaults).unwrap());
+        assert!(!is_full(&args(&["--runtime", "/usr/bin/runc"]), &defaults).unwrap());
         assert!(!is_full(&args(&[]), &defaults[..1]).unwrap());
     }
 }

@@ -51,7 +51,9 @@ impl Apt {
     /// When not a single list could be had: no network, or no valid signature.
     pub fn update(&self, cache: &Cache, life: Duration) -> Result<Index> {
         let step = Step::start("fetching the package lists", None);
-        let output = run(self.command("apt-get").arg("update"))?;
+        let output = watch(self.command("apt-get").arg("update"), cache, || is_full(cache.root()));
+        // Halves of lists would only keep the disk full.
+        let output = output.inspect_err(|_| drop(fs::remove_dir_all(cache.path("apt/lists/partial"))))?;
         let problems = complaints(&output);
         let mut index = Index::new(&self.archives, problems);
         let lists = self.lists()?;
@@ -81,14 +83,17 @@ impl Apt {
     /// # Errors
     ///
     /// When a package could not be fetched or verified.
-    pub fn download(&self, packages: &[Package], into: &Path) -> Result<Vec<PathBuf>> {
+    pub fn download(&self, packages: &[Package], into: &Path, cache: &Cache) -> Result<Vec<PathBuf>> {
         let first = packages.first().map_or("", |package| package.name.as_str());
         let total = packages.iter().map(|package| package.size).sum();
         let step = Step::start(format!("fetching {first}"), Some(total));
         let names = packages.iter().map(|package| format!("{}={}", package.name, package.version));
         let mut command = self.command("apt-get");
         command.arg("download").args(names).current_dir(into);
-        let output = watch(&mut command, || step.at(bytes_in(into)))?;
+        let output = watch(&mut command, cache, || {
+            step.at(bytes_in(into));
+            is_full(into)
+        })?;
         let debs = debs_in(into)?;
         if !output.status.success() || debs.len() != packages.len() {
             return Err(fail::lab(format!(
@@ -196,20 +201,44 @@ fn run(command: &mut Command) -> Result<Output> {
     command.output().with_context(|| format!("running {program}"))
 }
 
-/// Runs a command to its end and calls `tick` meanwhile.
-fn watch(command: &mut Command, tick: impl Fn()) -> Result<Output> {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("running apt-get")?;
+/// Runs apt to its end and asks `full` meanwhile: on a full disk `apt-get update` waits for ever, and is ended.
+fn watch(command: &mut Command, cache: &Cache, full: impl Fn() -> bool) -> Result<Output> {
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("running apt-get")?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
-        // `wait_with_output` empties both pipes.
-        let end = scope.spawn(|| child.wait_with_output());
-        while !end.is_finished() {
-            tick();
+        // Both pipes are emptied all the time, so that apt never waits for us.
+        let (stdout, stderr) = (scope.spawn(|| read(stdout)), scope.spawn(|| read(stderr)));
+        let mut ended = false;
+        let status = loop {
+            if let Some(status) = child.try_wait().context("waiting for apt-get")? {
+                break status;
+            }
+            if !ended && full() {
+                ended = true;
+                child.kill().context("ending apt-get")?;
+            }
             std::thread::sleep(Duration::from_millis(80));
+        };
+        if ended {
+            return Err(cache.full());
         }
-        end.join()
-            .map_err(|_| fail::lab("the thread that waits for apt-get died"))?
-            .context("waiting for apt-get")
+        let join = |end: std::thread::ScopedJoinHandle<'_, Vec<u8>>| end.join().unwrap_or_default();
+        Ok(Output { status, stdout: join(stdout), stderr: join(stderr) })
     })
+}
+
+fn read(pipe: Option<impl std::io::Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What apt said before a failed read is still worth showing.
+    pipe.and_then(|mut pipe| pipe.read_to_end(&mut bytes).ok());
+    bytes
+}
+
+/// Whether not a page is left for an ordinary user; a file system that cannot say is not full.
+fn is_full(path: &Path) -> bool {
+    nix::sys::statvfs::statvfs(path)
+        .is_ok_and(|room| room.blocks() > 0 && room.blocks_available() * room.fragment_size() < 4096)
 }
 
 /// apt's errors, and its warnings that something was not fetched or not verified, in its words.
@@ -260,6 +289,26 @@ mod tests {
         let error = configuration(Path::new("/a\"b")).unwrap_err();
         assert_eq!(fail::exit_code(&error), 3);
         assert!(configuration(Path::new("/a b")).unwrap().contains("Dir::State \"/a b\";"));
+    }
+
+    #[test]
+    fn apt_is_ended_when_the_disk_is_full() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path()).unwrap();
+        let started = std::time::Instant::now();
+        let error = watch(Command::new("sleep").arg("60"), &cache, || true).unwrap_err();
+        assert!(
+            started.elapsed() < Duration::from_secs(30) && format!("{error:#}").contains("the disk is full")
+        );
+        assert_eq!(fail::exit_code(&error), 3);
+        let output = watch(Command::new("sh").args(["-c", "echo a; echo b >&2; exit 3"]), &cache, || false);
+        let output = output.unwrap();
+        assert_eq!(
+            (output.stdout, output.stderr, output.status.code()),
+            (b"a\n".into(), b"b\n".into(), Some(3))
+        );
+        // A file system without blocks cannot be full.
+        assert!(!is_full(Path::new("/proc")) && !is_full(root.path()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::{Cache, Debian, Flavour, KernelSpec, Options, Provider as _, Resolved};
-use crate::fail;
+use crate::{fail, output};
 
 /// What `cargo xtask kernels` was asked to do.
 #[derive(Clone, Debug, Default)]
@@ -60,9 +60,9 @@ pub fn command(request: &Request) -> Result<()> {
         rows.push(row(spec, optional, resolved, problem));
     }
     if request.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        output::json(&rows)?;
     } else {
-        print!("{}", table(&rows));
+        output::print(table(&rows))?;
     }
     match failures.first() {
         None => Ok(()),

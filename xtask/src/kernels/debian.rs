@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::apt::{self, Apt};
@@ -18,6 +19,8 @@ use crate::fail;
 const OLD: Duration = Duration::from_hours(24);
 /// Lists younger than this are not fetched anew for a name that they lack and should have.
 const RECENT: Duration = Duration::from_mins(10);
+/// Behind the name of a package's folder: the file with the sum of what was extracted.
+const SEAL: &str = ".sha256";
 
 /// The Debian archive and what the cache holds of it.
 #[derive(Debug)]
@@ -67,20 +70,23 @@ impl Debian {
         };
         let target = format!("packages/{}", manifest::id(std::slice::from_ref(&package)));
         let _lock = self.cache.lock("packages")?;
-        if self.cache.path(&target).is_dir() {
+        if is_whole(&self.cache.path(&target)) {
             return Ok(self.cache.path(&target));
         }
         if self.options.offline {
             return self.extracted(name).ok_or_else(|| not_cached(name));
         }
-        self.cache.put_dir(&target, |dir| {
+        let dir = self.cache.put_dir(&target, |dir| {
             self.download(std::slice::from_ref(&package), &|debs| {
                 for deb in debs {
                     deb::extract(deb, dir, |path| Some(path.to_owned()))?;
                 }
                 Ok(())
             })
-        })
+        })?;
+        let seal = manifest::seal(&dir)?;
+        self.cache.put(format!("{target}{SEAL}"), |file| Ok(file.write_all(seal.as_bytes())?))?;
+        Ok(dir)
     }
 
     /// Some version of a package that was extracted before.
@@ -88,7 +94,7 @@ impl Debian {
         let entries = fs::read_dir(self.cache.path("packages")).ok()?.flatten();
         let prefix = format!("{name}_");
         let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        named.map(|entry| entry.path()).max()
+        named.map(|entry| entry.path()).filter(|path| path.is_dir() && is_whole(path)).max()
     }
 
     /// Looks a name up, with fresher lists when those at hand are old, or lack it and are older than `patience`.
@@ -153,12 +159,12 @@ impl Debian {
         let apt = self.apt()?;
         let attempt = || {
             let folder = self.cache.temp_dir()?;
-            let debs = apt.download(packages, folder.path())?;
+            let debs = apt.download(packages, folder.path(), &self.cache)?;
             extract(&debs)
         };
         let Err(first) = attempt() else { return Ok(()) };
         let text = format!("{first:#}");
-        if text.contains("No space left on device") {
+        if text.contains("No space left on device") || text.contains("the disk is full") {
             return Err(self.cache.full());
         }
         // Lists that are behind the archive are the usual cause.
@@ -322,6 +328,21 @@ impl Provider for Debian {
     }
 }
 
+/// Whether the folder of an extracted package is what was extracted; those of older checkouts have no seal.
+fn is_whole(dir: &Path) -> bool {
+    let mut seal = dir.as_os_str().to_owned();
+    seal.push(SEAL);
+    let whole = dir.is_dir()
+        && match fs::read_to_string(&seal) {
+            Ok(noted) => manifest::seal(dir).is_ok_and(|sum| sum == noted),
+            Err(_) => true,
+        };
+    if !whole && dir.is_dir() {
+        eprintln!("note: {} is damaged: it is no longer what was extracted", dir.display());
+    }
+    whole
+}
+
 fn not_cached(name: &str) -> anyhow::Error {
     fail::lab(format!(
         "{name} is not in the cache and may not be fetched (--offline): with a network, run the same once without --offline, or `cargo xtask kernels --fetch`"
@@ -405,6 +426,17 @@ mod tests {
         fs::write(vmlinuz, "6.12.66").unwrap();
         let error = get(&offline(&cache)).unwrap_err();
         assert_eq!(fail::exit_code(&error), 3);
+    }
+
+    #[test]
+    fn damaged_package_is_not_used() {
+        let (_root, cache) = filled();
+        let dir = cache.put_dir("packages/tool_1", |dir| Ok(fs::write(dir.join("tool"), "good")?)).unwrap();
+        let seal = manifest::seal(&dir).unwrap();
+        cache.put("packages/tool_1.sha256", |file| Ok(file.write_all(seal.as_bytes())?)).unwrap();
+        assert_eq!(offline(&cache).extracted("tool"), Some(dir.clone()));
+        fs::write(dir.join("tool"), "evil").unwrap();
+        assert_eq!(offline(&cache).extracted("tool"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::Kernel;
 use super::index::Package;
@@ -28,6 +28,9 @@ pub struct Manifest {
     packages: Vec<Package>,
     vmlinuz_sha256: String,
     modules: Totals,
+    /// The sum of all modules, see [`seal`]; notes of older checkouts have none.
+    #[serde(default)]
+    modules_seal: Option<String>,
 }
 
 /// Number and size of all files below a folder.
@@ -54,6 +57,7 @@ impl Manifest {
             packages: packages.to_vec(),
             vmlinuz_sha256: sha256(&dir.join("vmlinuz"))?,
             modules,
+            modules_seal: Some(seal(&dir.join("modules/kernel"))?),
         };
         fs::write(dir.join(NAME), serde_json::to_vec_pretty(&manifest)?)?;
         Ok(())
@@ -68,8 +72,11 @@ impl Manifest {
 
     /// Whether the files are those that were extracted.
     pub fn holds(&self, dir: &Path) -> bool {
-        let image = sha256(&dir.join("vmlinuz")).is_ok_and(|sum| sum == self.vmlinuz_sha256);
-        image && totals(&dir.join("modules/kernel")).is_ok_and(|totals| totals == self.modules)
+        let modules = dir.join("modules/kernel");
+        let same = |noted: &String| seal(&modules).is_ok_and(|sum| sum == *noted);
+        sha256(&dir.join("vmlinuz")).is_ok_and(|sum| sum == self.vmlinuz_sha256)
+            && totals(&modules).is_ok_and(|totals| totals == self.modules)
+            && self.modules_seal.as_ref().is_none_or(same)
     }
 
     /// The size of the packages it came from.
@@ -105,9 +112,27 @@ pub fn sha256(path: &Path) -> Result<String> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let output =
         Command::new("sha256sum").stdin(file).output().context("running sha256sum (package coreutils)")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    sum_of(&output).ok_or_else(|| anyhow!("sha256sum failed on {}", path.display()))
+}
+
+/// One sum for a whole tree: it changes with the name or content of any file.
+///
+/// # Errors
+///
+/// When a file cannot be read or a program of coreutils or findutils cannot be run.
+pub fn seal(dir: &Path) -> Result<String> {
+    // One process for all files of a kernel (more than a thousand) instead of one for each.
+    let script = "set -o pipefail; find . -type f -print0 | sort -z | xargs -0 -r sha256sum | sha256sum";
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).current_dir(dir).env("LC_ALL", "C");
+    let output = command.output().with_context(|| format!("summing up {}", dir.display()))?;
+    sum_of(&output).ok_or_else(|| anyhow!("sha256sum failed in {}", dir.display()))
+}
+
+fn sum_of(output: &Output) -> Option<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
     let sum = text.split_whitespace().next().filter(|sum| sum.len() == 64 && output.status.success());
-    sum.map(str::to_owned).ok_or_else(|| anyhow!("sha256sum failed on {}", path.display()))
+    sum.map(str::to_owned)
 }
 
 fn totals(dir: &Path) -> Result<Totals> {
@@ -161,9 +186,15 @@ mod tests {
         let (dir, manifest) = extracted();
         fs::remove_file(dir.path().join("modules/kernel/net/a.ko")).unwrap();
         assert!(!manifest.holds(dir.path()));
+        for changed in ["mod", "modulo"] {
+            let (dir, manifest) = extracted();
+            fs::write(dir.path().join("modules/kernel/net/a.ko"), changed).unwrap();
+            assert!(!manifest.holds(dir.path()), "{changed}");
+        }
         let (dir, manifest) = extracted();
-        fs::write(dir.path().join("modules/kernel/net/a.ko"), "mod").unwrap();
-        assert!(!manifest.holds(dir.path()));
+        fs::rename(dir.path().join("modules/kernel/net/a.ko"), dir.path().join("modules/kernel/net/b.ko"))
+            .unwrap();
+        assert!(!manifest.holds(dir.path()), "another name");
     }
 
     #[test]
