@@ -27,5 +27,6 @@ pub mod signal;
 pub mod spawn;
 pub mod tty;
 mod walk;
+pub mod xattr;
 
 pub use errno::{Errno, Result};
