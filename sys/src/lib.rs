@@ -15,6 +15,7 @@ pub mod cred;
 pub mod errno;
 pub mod facility;
 pub mod file;
+pub mod memfd;
 pub mod mount;
 pub mod net;
 pub mod open;
