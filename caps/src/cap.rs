@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::suggest::nearest;
 use crate::{Error, ErrorKind};
 
 /// A capability by its number, 0 to 63 (`capabilities(7)`).
@@ -93,6 +94,19 @@ impl Cap {
         (0..=Self::LAST_NAMED.0).map(Cap)
     }
 
+    /// The names by number, without the prefix `CAP_`.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|(name, _)| *name)
+    }
+
+    /// The name as `getcap(8)` writes it: `cap_sys_admin`, and a number for one without a name.
+    pub(crate) fn lower_case(self) -> String {
+        match self.entry() {
+            Some((name, _)) => format!("cap_{}", name.to_ascii_lowercase()),
+            None => self.0.to_string(),
+        }
+    }
+
     /// What it permits, in a few words, as an error's hint has room for.
     pub fn permits(self) -> &'static str {
         self.entry().map_or("unknown to this program: the kernel is newer", |(_, permits)| permits)
@@ -133,8 +147,12 @@ impl FromStr for Cap {
             Self::from_number(number).filter(|cap| *cap > Self::LAST_NAMED)
         };
         named.or_else(numbered).ok_or_else(|| {
+            let hint = match nearest(text, Self::names()) {
+                Some(name) => format!("did you mean CAP_{name}?"),
+                None => "capabilities(7) lists the names, such as CAP_NET_BIND_SERVICE".to_owned(),
+            };
             Error::new(ErrorKind::UnknownName, format!("`{}` is no capability", text.escape_default()))
-                .with_hint("capabilities(7) lists the names, such as CAP_NET_BIND_SERVICE")
+                .with_hint(hint)
         })
     }
 }
@@ -164,6 +182,26 @@ mod tests {
         for text in ["", "CAP_", "ADMIN", "CAP_CAP_KILL", "CAP_21", "041", "64", "+41", " KILL", "ALL"] {
             assert_eq!(text.parse::<Cap>().unwrap_err().kind(), ErrorKind::UnknownName, "{text}");
         }
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_near_name() {
+        let error = "CAP_NET_ADMN".parse::<Cap>().unwrap_err();
+        assert_eq!(error.to_string(), "`CAP_NET_ADMN` is no capability; did you mean CAP_NET_ADMIN?");
+        assert!("X".parse::<Cap>().unwrap_err().to_string().contains("capabilities(7)"));
+    }
+
+    #[test]
+    fn each_meaning_is_one_line_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for cap in Cap::named() {
+            let permits = cap.permits();
+            assert!(
+                seen.insert(permits) && permits.len() < 90 && !permits.ends_with('.'),
+                "{cap}: {permits}"
+            );
+        }
+        assert!(Cap::from_number(41).unwrap().permits().contains("newer"));
     }
 
     #[test]

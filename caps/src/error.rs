@@ -16,11 +16,15 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A name that is no capability and no profile.
+    /// A name that is no capability, no profile and no secure bit.
     UnknownName,
+    /// Text or bytes that are not in their format.
+    Malformed,
     /// Sets that no thread can have, or ids that do not fit together.
     Impossible,
-    /// The running kernel does not have a capability.
+    /// What the calling thread cannot reach from the sets that it has.
+    OutOfReach,
+    /// The running kernel does not have a capability or a secure bit.
     NotInKernel,
     /// A system call failed.
     Os(Errno),
@@ -31,14 +35,32 @@ impl Error {
         Self { kind, what: what.into(), hint: None }
     }
 
+    pub(crate) fn os(errno: Errno, what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Os(errno), what)
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the place of the failure in front.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.what = format!("{place}: {}", self.what);
         self
     }
 
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The kernel's answer, where a system call failed.
+    pub fn errno(&self) -> Option<Errno> {
+        match self.kind {
+            ErrorKind::Os(errno) => Some(errno),
+            _ => None,
+        }
     }
 
     /// What most likely causes this and how to mend it, where that is known.

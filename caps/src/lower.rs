@@ -1,9 +1,9 @@
 //! The steps that give a child its ids and capabilities.
 
-use cofferdam_sys::cred::CapSets;
+use cofferdam_sys::cred::{CapSets, Quad};
 use cofferdam_sys::plan::{Plan, Step};
 
-use crate::{Cap, CapSet, Error, ErrorKind, Sets};
+use crate::{Cap, CapSet, Error, ErrorKind, Securebits, Sets, Thread};
 
 /// The ids of a child, as its user namespace numbers them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,38 +18,42 @@ pub struct Ids {
     pub set_groups: bool,
 }
 
-impl Sets {
-    /// Adds the steps that give a child these sets and ids, as they are just before `execve(2)`.
+/// What a child has just before `execve(2)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Child {
+    /// The five sets.
+    pub sets: Sets,
+    /// The ids.
+    pub ids: Ids,
+    /// The secure bits; `None` leaves those of the parent. [`Securebits::KEEP_CAPS`] ends with `execve(2)`.
+    pub securebits: Option<Securebits>,
+    /// Whether `execve(2)` gives no privileges from then on.
+    pub no_new_privs: bool,
+}
+
+impl Child {
+    /// Adds the steps that give a child these sets, ids and bits, as they are just before `execve(2)`.
     ///
     /// The order: capabilities survive the change of user, the bounding set shrinks while `CAP_SETPCAP`
-    /// is effective, groups, group, user, the three sets, the ambient set, and `no_new_privs` last.
+    /// is effective, groups, group, user, the three sets, the ambient set, and `no_new_privs` last. Secure
+    /// bits come behind the ambient set, which they may close, and keep `CAP_SETPCAP` for as long.
     /// A seccomp filter without `no_new_privs` needs `CAP_SYS_ADMIN` and belongs before these steps; with
     /// it, behind them.
     ///
     /// `last` is [`crate::last_cap()`]: what is above it does not exist and cannot be dropped. The child
-    /// must be able to give what is asked for; see [`Sets::beyond`].
+    /// must be able to give what is asked for; see [`Sets::beyond`]. What the program will have is then
+    /// [`Child::thread`] after [`Thread::execve`].
     ///
     /// # Errors
     /// [`ErrorKind::Impossible`] as [`Sets::validate`], or for groups that are not to be set;
     /// [`ErrorKind::NotInKernel`] with the capabilities that are above `last`.
-    pub fn lower(&self, ids: &Ids, no_new_privs: bool, last: Cap, plan: &mut Plan) -> Result<(), Error> {
-        self.validate()?;
-        let known = CapSet::up_to(last);
-        let absent = self.all().difference(known);
-        if !absent.is_empty() {
-            let what = format!("the running kernel has no {absent}: its last capability is {last}");
-            return Err(Error::new(ErrorKind::NotInKernel, what).with_hint("leave it out"));
-        }
-        if !ids.set_groups && !ids.groups.is_empty() {
-            let what = format!("supplementary groups {:?} are asked for and not to be set", ids.groups);
-            return Err(Error::new(ErrorKind::Impossible, what)
-                .with_hint("map the groups in the user namespace, or ask for none"));
-        }
-
+    pub fn lower(&self, last: Cap, plan: &mut Plan) -> Result<(), Error> {
+        let Self { sets, ids, .. } = self;
+        self.check(last)?;
         if ids.uid != 0 {
             plan.push("keep capabilities when the user changes", Step::KeepCapabilities(true));
         }
-        for cap in known.difference(self.bounding).iter() {
+        for cap in CapSet::up_to(last).difference(sets.bounding).iter() {
             plan.push(format!("drop {cap} from the bounding set"), Step::DropBounding(cap.number()));
         }
         if ids.set_groups {
@@ -57,21 +61,75 @@ impl Sets {
         }
         plan.push(format!("become group {}", ids.gid), Step::Gid(ids.gid));
         plan.push(format!("become user {}", ids.uid), Step::Uid(ids.uid));
-        let three = CapSets {
-            effective: self.effective.bits(),
-            permitted: self.permitted.bits(),
-            inheritable: self.inheritable.bits(),
-        };
-        plan.push(format!("keep only the capabilities {}", self.permitted), Step::Capabilities(three));
+        if self.securebits.is_some() {
+            let setpcap = CapSet::from(Cap::SETPCAP);
+            let three = three(setpcap, sets.permitted.union(setpcap), sets.inheritable);
+            plan.push("keep CAP_SETPCAP for the secure bits", Step::Capabilities(three));
+        } else {
+            self.lower_three(plan);
+        }
         plan.push("clear the ambient set", Step::ClearAmbient);
-        for cap in self.ambient.iter() {
+        for cap in sets.ambient.iter() {
             plan.push(format!("raise {cap} in the ambient set"), Step::RaiseAmbient(cap.number()));
         }
-        if no_new_privs {
+        if let Some(bits) = self.securebits {
+            plan.push(format!("set the secure bits to {bits}"), Step::SecureBits(bits.bits()));
+            self.lower_three(plan);
+        }
+        if self.no_new_privs {
             plan.push("gain no privileges from now on", Step::NoNewPrivileges);
         }
         Ok(())
     }
+
+    /// The child as [`crate::transition`] sees it, just before `execve(2)`.
+    ///
+    /// `parent` is the thread that makes it, for what the child leaves as it is.
+    pub fn thread(&self, parent: &Thread) -> Thread {
+        Thread {
+            uids: Quad::all(self.ids.uid),
+            gids: Quad::all(self.ids.gid),
+            groups: if self.ids.set_groups { self.ids.groups.clone() } else { parent.groups.clone() },
+            sets: self.sets,
+            securebits: self.securebits.unwrap_or(parent.securebits),
+            no_new_privs: self.no_new_privs || parent.no_new_privs,
+        }
+    }
+
+    fn lower_three(&self, plan: &mut Plan) {
+        let sets = &self.sets;
+        let three = three(sets.effective, sets.permitted, sets.inheritable);
+        plan.push(format!("keep only the capabilities {}", sets.permitted), Step::Capabilities(three));
+    }
+
+    fn check(&self, last: Cap) -> Result<(), Error> {
+        self.sets.validate()?;
+        let absent = self.sets.all().difference(CapSet::up_to(last));
+        if !absent.is_empty() {
+            let what = format!("the running kernel has no {absent}: its last capability is {last}");
+            return Err(Error::new(ErrorKind::NotInKernel, what).with_hint("leave it out"));
+        }
+        if !self.ids.set_groups && !self.ids.groups.is_empty() {
+            let what = format!("supplementary groups {:?} are asked for and not to be set", self.ids.groups);
+            return Err(Error::new(ErrorKind::Impossible, what)
+                .with_hint("map the groups in the user namespace, or ask for none"));
+        }
+        Ok(())
+    }
+}
+
+impl Sets {
+    /// Adds the steps that give a child these sets and ids: [`Child::lower`] without secure bits.
+    ///
+    /// # Errors
+    /// As [`Child::lower`].
+    pub fn lower(&self, ids: &Ids, no_new_privs: bool, last: Cap, plan: &mut Plan) -> Result<(), Error> {
+        Child { sets: *self, ids: ids.clone(), securebits: None, no_new_privs }.lower(last, plan)
+    }
+}
+
+fn three(effective: CapSet, permitted: CapSet, inheritable: CapSet) -> CapSets {
+    CapSets { effective: effective.bits(), permitted: permitted.bits(), inheritable: inheritable.bits() }
 }
 
 #[cfg(test)]
@@ -101,6 +159,36 @@ mod tests {
         assert_eq!(
             lowered(&Sets::default(), &root, false, Cap::LAST_NAMED).unwrap(),
             "Gid(0) Uid(0) Capabilities(CapSets { effective: 0, permitted: 0, inheritable: 0 }) ClearAmbient"
+        );
+    }
+
+    #[test]
+    fn secure_bits_are_set_while_that_is_possible() {
+        let kill: CapSet = Cap::KILL.into();
+        let child = Child {
+            sets: Sets { inheritable: kill, ambient: kill, ..Sets::rooted(kill) },
+            ids: Ids { uid: 7, ..Ids::default() },
+            securebits: Some(Securebits::PURE),
+            no_new_privs: true,
+        };
+        let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
+        child.lower(Cap::LAST_NAMED, &mut plan).unwrap();
+        let steps: Vec<String> = plan.entries().iter().map(|entry| format!("{:?}", entry.step)).collect();
+        let steps: Vec<&str> =
+            steps.iter().filter(|step| !step.starts_with("DropB")).map(String::as_str).collect();
+        assert_eq!(
+            steps,
+            [
+                "KeepCapabilities(true)",
+                "Gid(0)",
+                "Uid(7)",
+                "Capabilities(CapSets { effective: 256, permitted: 288, inheritable: 32 })",
+                "ClearAmbient",
+                "RaiseAmbient(5)",
+                "SecureBits(239)",
+                "Capabilities(CapSets { effective: 32, permitted: 32, inheritable: 32 })",
+                "NoNewPrivileges",
+            ]
         );
     }
 

@@ -89,20 +89,31 @@ impl Sets {
         bounded.union(permitted)
     }
 
-    /// Checks that a thread can have these sets, whatever it has now.
+    /// Checks that a thread can be given these sets, if it has all capabilities now.
+    ///
+    /// One that got its inheritable set first and lost the bounding set later may have an inheritable
+    /// capability that is not bounded; such sets are not for [`Sets::lower`], but [`Sets::apply`] takes them.
     ///
     /// # Errors
     /// [`ErrorKind::Impossible`] that names the set, the capabilities in it that break a rule of
     /// `capabilities(7)`, and the set that they miss in.
     pub fn validate(&self) -> Result<(), Error> {
-        let rules = [
+        self.validate_three()?;
+        // capset(2) refuses new inheritable capabilities outside the bounding set.
+        Self::within(&[("inheritable", self.inheritable, "bounding", self.bounding)])
+    }
+
+    /// The rules that hold for every thread at every time.
+    pub(crate) fn validate_three(&self) -> Result<(), Error> {
+        Self::within(&[
             ("effective", self.effective, "permitted", self.permitted),
             ("ambient", self.ambient, "permitted", self.permitted),
             ("ambient", self.ambient, "inheritable", self.inheritable),
-            // capset(2) refuses new inheritable capabilities outside the bounding set.
-            ("inheritable", self.inheritable, "bounding", self.bounding),
-        ];
-        for (name, set, within, outer) in rules {
+        ])
+    }
+
+    fn within(rules: &[(&str, CapSet, &str, CapSet)]) -> Result<(), Error> {
+        for &(name, set, within, outer) in rules {
             let stray = set.difference(outer);
             if !stray.is_empty() {
                 let what = format!("the {name} set has {stray}, which the {within} set has not");
@@ -215,6 +226,9 @@ mod tests {
             };
             sets.validate().unwrap();
             let after = sets.after_execve(root, no_new_privs);
+            let uids = cofferdam_sys::cred::Quad::all(u32::from(!root));
+            let thread = crate::Thread { uids, sets, no_new_privs, ..crate::Thread::default() };
+            prop_assert_eq!(thread.execve(&crate::Program::PLAIN, crate::Rules::LINUX_5_10).unwrap().sets, after);
             after.validate().unwrap();
             if no_new_privs {
                 prop_assert!(after.permitted.is_subset(sets.permitted));

@@ -101,6 +101,14 @@ pub fn ambient_raise(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.unsigned_abs().into(), cap.into())
 }
 
+/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, cap)`.
+///
+/// # Errors
+/// `EINVAL` for a number that the kernel does not know.
+pub fn ambient_lower(cap: u8) -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_LOWER.unsigned_abs().into(), cap.into())
+}
+
 /// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)`.
 ///
 /// # Errors
@@ -117,10 +125,10 @@ pub fn set_keepcaps(keep: bool) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0)
 }
 
-/// `prctl(PR_SET_SECUREBITS, bits)`.
+/// `prctl(PR_SET_SECUREBITS, bits)`, each bit as [`securebits`] gives it.
 ///
 /// # Errors
-/// `EPERM` without `CAP_SETPCAP` or for a locked bit.
+/// `EPERM` without `CAP_SETPCAP`, for a locked bit, and for one that the kernel does not know.
 pub fn set_securebits(bits: u32) -> Result<()> {
     prctl(libc::PR_SET_SECUREBITS, bits.into(), 0)
 }
@@ -133,29 +141,126 @@ pub fn securebits() -> Result<u32> {
     Ok(prctl_value(libc::PR_GET_SECUREBITS, 0, 0)?.unsigned_abs())
 }
 
-/// `setgroups(2)` of the calling thread.
+/// A thread's user or group ids, in the order of `/proc/PID/status` (`credentials(7)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quad {
+    /// Who owns the process.
+    pub real: u32,
+    /// Whose rights count.
+    pub effective: u32,
+    /// What may become effective again.
+    pub saved: u32,
+    /// Whose rights count for files.
+    pub filesystem: u32,
+}
+
+impl Quad {
+    /// The same id four times.
+    pub const fn all(id: u32) -> Self {
+        Self { real: id, effective: id, saved: id, filesystem: id }
+    }
+}
+
+/// `getresuid(2)` and `setfsuid(-1)`: the calling thread's user ids.
+///
+/// # Errors
+/// None in practice.
+pub fn uids() -> Result<Quad> {
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // SAFETY: the kernel writes one id to each of the three addresses, which are valid.
+    check(unsafe { libc::syscall(libc::SYS_getresuid, &raw mut real, &raw mut effective, &raw mut saved) })?;
+    Ok(Quad { real, effective, saved, filesystem: setfsuid(u32::MAX) })
+}
+
+/// `getresgid(2)` and `setfsgid(-1)`: the calling thread's group ids.
+///
+/// # Errors
+/// None in practice.
+pub fn gids() -> Result<Quad> {
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // SAFETY: the kernel writes one id to each of the three addresses, which are valid.
+    check(unsafe { libc::syscall(libc::SYS_getresgid, &raw mut real, &raw mut effective, &raw mut saved) })?;
+    Ok(Quad { real, effective, saved, filesystem: setfsgid(u32::MAX) })
+}
+
+/// `getgroups(2)`: the calling thread's supplementary groups.
+///
+/// # Errors
+/// None in practice: no other thread can change this one's.
+pub fn groups() -> Result<Vec<u32>> {
+    let none = std::ptr::null_mut::<u32>();
+    // SAFETY: with size 0 nothing is written.
+    let count = check(unsafe { libc::syscall(libc::SYS_getgroups, 0, none) })?;
+    let mut groups = vec![0u32; usize::try_from(count).map_err(|_| Errno::EINVAL)?];
+    // SAFETY: pointer and length are those of one vector that we may write.
+    let count = check(unsafe { libc::syscall(libc::SYS_getgroups, groups.len(), groups.as_mut_ptr()) })?;
+    groups.truncate(usize::try_from(count).map_err(|_| Errno::EINVAL)?);
+    Ok(groups)
+}
+
+/// `setresuid(2)` of the calling thread alone; `None` leaves an id as it is.
+///
+/// The raw call: libc's would change every thread, and allocate and lock for it. A process whose threads
+/// have different ids is not safe from its own weaker threads: meant for a thread that ends or executes.
+///
+/// # Errors
+/// `EPERM` for an id that is none of the three that the thread has, without `CAP_SETUID`; `EINVAL` for one
+/// that the user namespace does not map, or for `Some(u32::MAX)`, which would mean "leave it".
+pub fn setresuid(real: Option<u32>, effective: Option<u32>, saved: Option<u32>) -> Result<()> {
+    let [real, effective, saved] = [id_or_leave(real)?, id_or_leave(effective)?, id_or_leave(saved)?];
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, real, effective, saved) }).map(drop)
+}
+
+/// `setresgid(2)` of the calling thread alone; `None` leaves an id as it is.
+///
+/// # Errors
+/// As [`setresuid`], with `CAP_SETGID`.
+pub fn setresgid(real: Option<u32>, effective: Option<u32>, saved: Option<u32>) -> Result<()> {
+    let [real, effective, saved] = [id_or_leave(real)?, id_or_leave(effective)?, id_or_leave(saved)?];
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, real, effective, saved) }).map(drop)
+}
+
+/// `setfsuid(2)` of the calling thread; gives the one before, and no error: ask again to see whether it took.
+pub fn setfsuid(uid: u32) -> u32 {
+    // SAFETY: takes no pointer.
+    let before = unsafe { libc::syscall(libc::SYS_setfsuid, uid) };
+    u32::try_from(before & 0xffff_ffff).unwrap_or(u32::MAX)
+}
+
+/// `setfsgid(2)` of the calling thread; gives the one before, and no error: ask again to see whether it took.
+pub fn setfsgid(gid: u32) -> u32 {
+    // SAFETY: takes no pointer.
+    let before = unsafe { libc::syscall(libc::SYS_setfsgid, gid) };
+    u32::try_from(before & 0xffff_ffff).unwrap_or(u32::MAX)
+}
+
+/// The kernel's "leave it" for `None`, and never for an id that was asked for.
+fn id_or_leave(id: Option<u32>) -> Result<u32> {
+    let Some(id) = id else { return Ok(u32::MAX) };
+    refuse_overflow(id).map(|()| id)
+}
+
+/// `setgroups(2)` of the calling thread alone.
 ///
 /// The raw call: libc's would change every thread, and allocate and lock for it.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETGID` or where the user namespace denies it, `EINVAL` for an unmapped group.
-pub(crate) fn setgroups(groups: &[u32]) -> Result<()> {
+pub fn setgroups(groups: &[u32]) -> Result<()> {
     // SAFETY: pointer and length are those of one slice.
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
 /// `setresgid(gid, gid, gid)` of the calling thread.
 pub(crate) fn setgid(gid: u32) -> Result<()> {
-    refuse_overflow(gid)?;
-    // SAFETY: takes no pointer.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+    setresgid(Some(gid), Some(gid), Some(gid))
 }
 
 /// `setresuid(uid, uid, uid)` of the calling thread.
 pub(crate) fn setuid(uid: u32) -> Result<()> {
-    refuse_overflow(uid)?;
-    // SAFETY: takes no pointer.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+    setresuid(Some(uid), Some(uid), Some(uid))
 }
 
 /// -1 means "leave it", which would keep root where an id was asked for.
@@ -190,7 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_those_of_proc() {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<u32>>()
+        };
+        let listed = |quad: Quad| vec![quad.real, quad.effective, quad.saved, quad.filesystem];
+        assert_eq!(listed(uids().unwrap()), field("Uid:"));
+        assert_eq!(listed(gids().unwrap()), field("Gid:"));
+        assert_eq!(groups().unwrap(), field("Groups:"));
+        setresuid(None, None, None).unwrap();
+        setresgid(None, None, None).unwrap();
+        assert_eq!(listed(uids().unwrap()), field("Uid:"));
+    }
+
+    #[test]
     fn minus_one_is_no_id() {
+        assert_eq!(setresuid(None, Some(u32::MAX), None).unwrap_err(), Errno::EINVAL);
+        assert_eq!(setresgid(None, Some(u32::MAX), None).unwrap_err(), Errno::EINVAL);
         assert_eq!(setuid(u32::MAX).unwrap_err(), Errno::EINVAL);
         assert_eq!(setgid(u32::MAX).unwrap_err(), Errno::EINVAL);
     }

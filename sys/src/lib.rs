@@ -9,6 +9,7 @@ pub mod cred;
 pub mod errno;
 pub mod facility;
 pub mod file;
+pub mod memfd;
 pub mod mount;
 pub mod net;
 pub mod open;
@@ -21,5 +22,6 @@ pub mod signal;
 pub mod spawn;
 pub mod tty;
 mod walk;
+pub mod xattr;
 
 pub use errno::{Errno, Result};

@@ -115,6 +115,14 @@ pub fn set_no_new_privs() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)
 }
 
+/// `prctl(PR_GET_NO_NEW_PRIVS)`: whether `execve(2)` gives the calling thread no privileges any more (`prctl(2)`).
+///
+/// # Errors
+/// None in practice.
+pub fn no_new_privs() -> Result<bool> {
+    Ok(prctl_value(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
+}
+
 /// `prctl(PR_SET_CHILD_SUBREAPER, 1)`: orphans below the caller become its children (`prctl(2)`).
 ///
 /// # Errors
