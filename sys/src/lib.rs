@@ -15,6 +15,8 @@ pub mod cred;
 pub mod errno;
 pub mod facility;
 pub mod file;
+pub mod landlock;
+pub mod lsm;
 pub mod mount;
 pub mod net;
 pub mod open;
