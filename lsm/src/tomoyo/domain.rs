@@ -81,7 +81,7 @@ pub fn escape_path(path: &Path) -> Result<String, Error> {
         match byte {
             b'\\' => text.push_str("\\\\"),
             byte if plain(*byte) => text.push(char::from(*byte)),
-            byte => text.push_str(&format!("\\{byte:03o}")),
+            byte => text.extend(format!("\\{byte:03o}").chars()),
         }
     }
     Ok(text)
