@@ -1,17 +1,32 @@
 //! Which Linux security modules are active.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
-use cofferdam_sys::{Errno, errno};
+use cofferdam_sys::{Errno, lsm};
 
+use crate::error::shown;
+use crate::file;
 use crate::{Error, ErrorKind};
 
 const LIST: &str = "/sys/kernel/security/lsm";
 
-/// More than any kernel's list.
-const READ_LIMIT: u64 = 4096;
+/// `LSM_ID_*` of `linux/lsm.h` with the names that the kernel prints.
+const IDS: [(u64, &str); 14] = [
+    (100, "capability"),
+    (101, "selinux"),
+    (102, "smack"),
+    (103, "tomoyo"),
+    (104, "apparmor"),
+    (105, "yama"),
+    (106, "loadpin"),
+    (107, "safesetid"),
+    (108, "lockdown"),
+    (109, "bpf"),
+    (110, "landlock"),
+    (111, "ima"),
+    (112, "evm"),
+    (113, "ipe"),
+];
 
 /// The active security modules, in the order in which the kernel asks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +46,16 @@ impl ActiveModules {
         let module = |name: &str| {
             let good = !name.is_empty() && name.bytes().all(plain);
             good.then(|| name.to_owned()).ok_or_else(|| {
-                let shown: String = name.chars().take(40).collect();
-                let what =
-                    format!("list of security modules: `{}` is no name of one", shown.escape_default());
-                Error::new(ErrorKind::Invalid, what)
+                Error::invalid(format!("list of security modules: `{}` is no name of one", shown(name)))
             })
         };
         text.split(',').map(module).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The modules with these `LSM_ID_*`; `None` when this build does not know the name of one.
+    fn of_ids(ids: &[u64]) -> Option<Self> {
+        let name = |id: &u64| IDS.iter().find(|(known, _)| known == id).map(|(_, name)| (*name).to_owned());
+        ids.iter().map(name).collect::<Option<_>>().map(Self)
     }
 
     /// Whether a module is active: `apparmor`, `selinux`, `smack`, `tomoyo`, `landlock`, `lockdown` …
@@ -51,28 +69,53 @@ impl ActiveModules {
     }
 }
 
-/// The security modules that are active on this machine, from `/sys/kernel/security/lsm` (Linux 4.16).
+/// The security modules that are active on this machine.
+///
+/// Asked with `lsm_list_modules(2)` (Linux 6.8), which needs no mount; before that, or when the kernel names a
+/// module that this build does not know, read from `/sys/kernel/security/lsm` (Linux 4.16).
+///
+/// # Errors
+/// [`ErrorKind::NoSecurityfs`] when that is needed and not mounted; [`ErrorKind::Os`] otherwise.
+pub fn active() -> Result<ActiveModules, Error> {
+    match lsm::list_modules() {
+        Ok(ids) => match ActiveModules::of_ids(&ids) {
+            Some(modules) => Ok(modules),
+            None => listed(),
+        },
+        Err(Errno::ENOSYS) => listed(),
+        Err(number) => Err(Error::os("list the security modules (lsm_list_modules)", number)),
+    }
+}
+
+/// The same as securityfs tells it, whatever system calls there are.
 ///
 /// # Errors
 /// [`ErrorKind::NoSecurityfs`] when that is not mounted; [`ErrorKind::Os`] otherwise.
-pub fn active() -> Result<ActiveModules, Error> {
+pub fn listed() -> Result<ActiveModules, Error> {
     read(Path::new(LIST))
 }
 
 fn read(path: &Path) -> Result<ActiveModules, Error> {
-    let what = || format!("read {}", path.display());
-    let os = |error: &io::Error| match errno::from_io(error) {
-        Errno::ENOENT | Errno::ENOTDIR => {
-            Error::new(ErrorKind::NoSecurityfs, format!("{}: securityfs is not mounted there", what()))
-        }
-        number => Error::new(ErrorKind::Os(number), what()),
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| os(&error))?;
-    file.take(READ_LIMIT).read_to_end(&mut bytes).map_err(|error| os(&error))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::new(ErrorKind::Invalid, format!("{}: it is not UTF-8", what())))?;
+    let text = file::text(path).map_err(|error| match error.kind() {
+        ErrorKind::Os(Errno::ENOENT | Errno::ENOTDIR) => Error::new(
+            ErrorKind::NoSecurityfs,
+            format!("read {}: securityfs is not mounted there", path.display()),
+        ),
+        _ => error,
+    })?;
     ActiveModules::parse(&text)
+}
+
+/// Fails unless a module is active.
+pub(crate) fn require(name: &str, config: &'static str) -> Result<(), Error> {
+    let modules = active()?;
+    if modules.contains(name) {
+        return Ok(());
+    }
+    let active = modules.iter().collect::<Vec<_>>().join(",");
+    let what = format!("{name} is not active; the active security modules are {active}");
+    let hint = format!("boot with lsm={active},{name} or security={name} (needs {config})");
+    Err(Error::new(ErrorKind::NotActive, what).with_hint(hint))
 }
 
 #[cfg(test)]
@@ -85,6 +128,13 @@ mod tests {
         assert!(modules.contains("apparmor") && !modules.contains("app"));
         assert_eq!(modules.iter().next(), Some("capability"));
         assert_eq!(ActiveModules::parse("").unwrap().iter().count(), 0);
+    }
+
+    #[test]
+    fn ids_have_names_or_the_list_is_read() {
+        let modules = ActiveModules::of_ids(&[108, 100, 104]).unwrap();
+        assert_eq!(modules.iter().collect::<Vec<_>>(), ["lockdown", "capability", "apparmor"]);
+        assert_eq!(ActiveModules::of_ids(&[100, 999]), None);
     }
 
     #[test]
@@ -111,5 +161,17 @@ mod tests {
             Ok(modules) => assert!(modules.iter().count() > 0),
             Err(error) => assert_eq!(error.kind(), ErrorKind::NoSecurityfs, "{error}"),
         }
+    }
+
+    #[test]
+    fn what_is_not_active_is_named_with_its_remedy() {
+        if active().is_err() {
+            // Neither the call nor securityfs: nothing to ask here.
+            return;
+        }
+        let error = require("nosuchmodule", "CONFIG_SECURITY_NONE").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotActive);
+        let text = error.to_string();
+        assert!(text.starts_with("nosuchmodule is not active; ") && text.contains("CONFIG_SECURITY_NONE"));
     }
 }

@@ -1,6 +1,18 @@
-//! Landlock (`landlock(7)`).
+//! Landlock (`landlock(7)`): a process gives up rights for itself and all that it makes, without any privilege.
+
+mod mounts;
+mod prepared;
+mod report;
+mod rights;
+mod ruleset;
 
 use cofferdam_sys::facility;
+
+pub use mounts::{Hardened, MountRule, Wider, hardened};
+pub use prepared::Prepared;
+pub use report::{Missing, Report};
+pub use rights::{FsAccess, LogFlags, NEWEST_ABI, NetAccess, Scopes, linux_of_abi};
+pub use ruleset::{PathRule, PortRule, Ruleset};
 
 use crate::{Error, ErrorKind};
 
@@ -14,6 +26,13 @@ pub fn landlock_abi() -> Result<Option<u32>, Error> {
     facility::landlock_abi().map_err(|number| {
         Error::new(ErrorKind::Os(number), "ask the kernel for its Landlock ABI (landlock_create_ruleset)")
     })
+}
+
+/// The error where there is no Landlock at all.
+pub(crate) fn absent() -> Error {
+    Error::new(ErrorKind::Unsupported, "this kernel has no Landlock, or it is not active").with_hint(
+        "needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK, and `landlock` in the lsm= of the command line",
+    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub mod errno;
 pub mod facility;
 pub mod file;
 pub mod memfd;
+pub mod landlock;
+pub mod lsm;
 pub mod mount;
 pub mod net;
 pub mod open;

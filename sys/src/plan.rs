@@ -179,6 +179,14 @@ pub enum Step {
     SecureBits(u32),
     /// [`crate::process::set_no_new_privs`].
     NoNewPrivileges,
+    /// [`crate::lsm::set_self_attribute`].
+    SelfAttribute { attribute: u32, context: Vec<u8> },
+    /// [`crate::lsm::write_own`].
+    WriteOwn { proc: At, path: CString, data: Vec<u8> },
+    /// [`crate::landlock::allow_path`].
+    LandlockAllow { ruleset: At, file: At, directory: u64, other: u64 },
+    /// [`crate::landlock::restrict_self`].
+    LandlockRestrict { ruleset: At, flags: u32 },
 
     /// `mount(NULL, path, NULL, flags)`: propagation of a mount that has no descriptor yet.
     Propagation { path: CString, flags: MountFlags },

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use crate::call::{Dir, check_int};
 use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, PathIn, SLOTS, Slot, Step};
-use crate::{Errno, Result, clone, cred, file, mount, net, process, rlimit, tty};
+use crate::{Errno, Result, clone, cred, file, landlock, lsm, mount, net, process, rlimit, tty};
 
 /// Resolution of everything below a container's root.
 const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
@@ -94,6 +94,12 @@ impl Walk {
             Step::RaiseAmbient(cap) => cred::ambient_raise(*cap),
             Step::SecureBits(bits) => cred::set_securebits(*bits),
             Step::NoNewPrivileges => process::set_no_new_privs(),
+            Step::SelfAttribute { attribute, context } => lsm::set_self_attribute(*attribute, context),
+            Step::WriteOwn { proc, path, data } => lsm::write_own(self.fd(proc)?, path, data),
+            Step::LandlockAllow { ruleset, file, directory, other } => {
+                landlock::allow_path(self.fd(ruleset)?, self.fd(file)?, *directory, *other)
+            }
+            Step::LandlockRestrict { ruleset, flags } => landlock::restrict_self(self.fd(ruleset)?, *flags),
             _ => self.mount_step(step),
         }
     }

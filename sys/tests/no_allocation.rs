@@ -4,6 +4,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
@@ -81,6 +83,33 @@ fn harmless(plan: &mut Plan) {
         },
     );
     plan.push("no new privileges", Step::NoNewPrivileges);
+    security(plan);
+}
+
+/// What a child tells the security modules. Where there is no Landlock, nothing of it is left to test here.
+fn security(plan: &mut Plan) {
+    let open = |path| At::from(OwnedFd::from(File::open(path).unwrap()));
+    let data = b"renamed".to_vec();
+    plan.push("name itself", Step::WriteOwn { proc: open("/proc"), path: c"comm".into(), data });
+    if let Some(ruleset) = ruleset() {
+        let ruleset = At::from(ruleset);
+        let (directory, other) = (MAKE_SOCK, 0);
+        let allow = Step::LandlockAllow { ruleset: ruleset.clone(), file: open("/"), directory, other };
+        plan.push("allow", allow);
+        plan.push("restrict itself", Step::LandlockRestrict { ruleset, flags: 0 });
+    }
+}
+
+/// `LANDLOCK_ACCESS_FS_MAKE_SOCK`.
+const MAKE_SOCK: u64 = 1 << 9;
+
+/// A Landlock ruleset that handles the making of sockets only.
+fn ruleset() -> Option<OwnedFd> {
+    let handled = MAKE_SOCK;
+    // SAFETY: the attribute is the first word of the kernel's structure, and its size is given.
+    let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const handled, 8, 0) };
+    // SAFETY: the kernel just returned this descriptor.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd.try_into().unwrap()) })
 }
 
 fn tempfile_dir() -> CString {
