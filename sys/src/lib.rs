@@ -23,6 +23,8 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod rlimit;
+pub mod seccomp;
+pub mod send;
 pub mod signal;
 pub mod spawn;
 pub mod tty;
