@@ -6,6 +6,7 @@ pub mod arch;
 mod compile;
 pub mod error;
 pub mod filter;
+pub mod hardened;
 pub mod interpret;
 mod meaning;
 mod multiplex;

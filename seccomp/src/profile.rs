@@ -149,6 +149,14 @@ impl Profile {
         self
     }
 
+    /// Allows calls whatever the other rules say: the rule is put before all others.
+    #[must_use]
+    pub fn allow(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        self.rules.insert(0, Rule { names, answer: Answer::Allow, conditions: Vec::new() });
+        self
+    }
+
     /// The architectures without repetition; the native one where none is listed.
     ///
     /// # Errors
