@@ -17,6 +17,20 @@ pub struct Error {
 pub enum ErrorKind {
     /// A name that is no action.
     UnknownName,
+    /// A name that is no architecture, or an architecture without a table.
+    Architecture,
+    /// A name that is no system call.
+    UnknownCall,
+    /// A profile that makes no sense.
+    Profile,
+    /// A profile that comes to more instructions than the kernel takes.
+    TooLong,
+    /// The running kernel does not have what a profile asks for.
+    Unsupported,
+    /// A call that does not wait for an answer any more: the caller was killed or interrupted.
+    Gone,
+    /// A cache that others could write to.
+    Cache,
     /// A system call failed.
     Os(Errno),
 }
@@ -35,12 +49,24 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self.kind {
             ErrorKind::UnknownName => Some("seccomp(2) lists the actions, such as SCMP_ACT_ERRNO"),
+            ErrorKind::Architecture => Some("there are tables for X86_64, X86, X32, AARCH64 and ARM"),
+            ErrorKind::UnknownCall => {
+                Some("syscalls(2) lists the names; `Unknown::Skip` leaves such a name out")
+            }
+            ErrorKind::TooLong => Some(
+                "list fewer architectures, and join rules with conditions on one call where they can be joined",
+            ),
+            ErrorKind::Unsupported => Some("use a newer kernel, or leave out what it does not have"),
+            ErrorKind::Cache => {
+                Some("the directory must belong to the caller and be writable for nobody else (0700)")
+            }
+            ErrorKind::Profile | ErrorKind::Gone => None,
             ErrorKind::Os(Errno::ENOSYS | Errno::EINVAL) => Some(
                 "the kernel needs CONFIG_SECCOMP_FILTER, and a filter around this program may hide the call",
             ),
-            ErrorKind::Os(Errno::EPERM | Errno::EACCES) => {
-                Some("the seccomp filter of a container around this program forbids the question")
-            }
+            ErrorKind::Os(Errno::EPERM | Errno::EACCES) => Some(
+                "a filter needs no_new_privs or CAP_SYS_ADMIN, and a filter around this program may forbid the call",
+            ),
             ErrorKind::Os(_) => None,
         }
     }

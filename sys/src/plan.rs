@@ -15,6 +15,7 @@ use crate::cred::CapSets;
 use crate::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
 use crate::open::{Open, Resolve};
 use crate::rlimit::Rlimit;
+use crate::seccomp::{FilterFlags, Instruction};
 
 /// How many slots a plan has.
 pub const SLOTS: usize = 256;
@@ -187,6 +188,10 @@ pub enum Step {
     LandlockAllow { ruleset: At, file: At, directory: u64, other: u64 },
     /// [`crate::landlock::restrict_self`].
     LandlockRestrict { ruleset: At, flags: u32 },
+    /// [`crate::seccomp::set_filter`], or with a slot [`crate::seccomp::set_filter_with_listener`].
+    SystemCallFilter { program: Arc<[Instruction]>, flags: FilterFlags, listener: Option<Slot> },
+    /// [`crate::send::send_descriptor`].
+    SendDescriptor { socket: At, descriptor: At, payload: Vec<u8> },
 
     /// `mount(NULL, path, NULL, flags)`: propagation of a mount that has no descriptor yet.
     Propagation { path: CString, flags: MountFlags },
@@ -281,6 +286,7 @@ impl Exec {
 #[derive(Debug, Clone)]
 pub struct Plan {
     entries: Vec<Entry>,
+    last: Vec<Entry>,
     exec: Exec,
     slots: usize,
 }
@@ -300,7 +306,7 @@ impl std::error::Error for TooManySlots {}
 impl Plan {
     /// A plan that only executes.
     pub fn new(exec: Exec) -> Self {
-        Self { entries: Vec::new(), exec, slots: 0 }
+        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0 }
     }
 
     /// A slot that no step has yet.
@@ -318,9 +324,22 @@ impl Plan {
         self.entries.push(Entry { step, about: about.into().into_boxed_str() });
     }
 
-    /// The steps in order.
+    /// Adds a step after all others: descriptors are closed then, signals are as the program finds them,
+    /// and only `execve(2)` follows. The place of a system call filter, which so need not allow all that.
+    ///
+    /// What is still open are 0, 1, 2, and the descriptors of these last steps.
+    pub fn push_last(&mut self, about: impl Into<String>, step: Step) {
+        self.last.push(Entry { step, about: about.into().into_boxed_str() });
+    }
+
+    /// The steps in order, without the last ones.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The last steps, see [`Self::push_last`].
+    pub fn last(&self) -> &[Entry] {
+        &self.last
     }
 
     /// What is executed at the end.
@@ -332,7 +351,7 @@ impl Plan {
 impl fmt::Display for Plan {
     /// One numbered line a step: what it is for, and the call.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, entry) in self.entries.iter().enumerate() {
+        for (number, entry) in self.entries.iter().chain(&self.last).enumerate() {
             writeln!(f, "{number:3} {}: {:?}", entry.about, entry.step)?;
         }
         writeln!(f, "    execute {:?}", self.exec.args)

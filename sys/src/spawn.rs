@@ -6,7 +6,7 @@
 //! spawn() ──────────── clone3 ────────▶ walks its steps
 //!   writes id maps, limits, …           WaitForParent … reads the "go" pipe
 //! release() ─────── one byte ─────────▶ goes on
-//!                                       closes what is open, execve
+//!                                       closes what is open, the last steps, execve
 //! finish() ◀── end of file ──────────── the "report" pipe is closed by execve
 //!          ◀── step, errno, detail ──── or something failed
 //! ```
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::call::check_int;
 use crate::clone::Namespaces;
-use crate::plan::{Exec, Plan};
+use crate::plan::{At, Entry, Exec, Plan, Step};
 use crate::process::{Exit, close_range};
 use crate::walk::Walk;
 use crate::{Errno, Result, errno, file, process};
@@ -191,6 +191,11 @@ impl Spawning<'_> {
         self.child.as_ref().map_or(0, Child::pid)
     }
 
+    /// The child's pidfd, which becomes readable at its end.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.child.as_ref().map(Child::pidfd)
+    }
+
     /// Lets a child that waits in [`crate::plan::Step::WaitForParent`] go on.
     ///
     /// # Errors
@@ -238,7 +243,9 @@ impl Spawning<'_> {
             let program = exec.args.first().or(exec.candidates.first());
             return Failure::Exec { program: program.cloned().unwrap_or_default(), errno };
         }
-        let entry = usize::try_from(number).ok().and_then(|number| self.plan.entries().get(number));
+        let entry = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.plan.entries().iter().chain(self.plan.last()).nth(number));
         let about = entry.map_or("unknown step", |entry| &entry.about).to_owned();
         let step = entry.map_or_else(String::new, |entry| format!("{:?}", entry.step));
         Failure::Step { about, step, errno }
@@ -269,9 +276,17 @@ fn child(plan: &Plan, ends: &ChildEnds, argv: &[*const libc::c_char], envp: &[*c
         // SAFETY: these are the child's copies, whose Rust owner never runs here.
         unsafe { libc::close(fd) };
     }
-    let (number, errno) = match Walk::new(ends.go).run(plan.entries()) {
+    let mut walk = Walk::new(ends.go);
+    let (number, errno) = match walk.run(plan.entries()) {
         Err(failure) => failure,
-        Ok(()) => (EXECVE, execute(plan.exec(), ends.report, argv, envp)),
+        Ok(()) => match make_ready(plan, ends.report) {
+            Err(errno) => (EXECVE, errno),
+            // Only these steps and execve come under a filter that one of them sets.
+            Ok(()) => match walk.run(plan.last()) {
+                Err((number, errno)) => (number.saturating_add(count(plan.entries())), errno),
+                Ok(()) => (EXECVE, execute(plan.exec(), argv, envp)),
+            },
+        },
     };
     let word = (u64::from(number) << 32) | u64::from((errno as i32).unsigned_abs());
     // SAFETY: the report's end is open until here.
@@ -281,19 +296,37 @@ fn child(plan: &Plan, ends: &ChildEnds, argv: &[*const libc::c_char], envp: &[*c
     unsafe { libc::_exit(127) }
 }
 
-/// Leaves nothing open but 0, 1, 2 and the report, then tries each candidate. Returns only on failure.
-fn execute(exec: &Exec, report: RawFd, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
-    let Ok(report) = u32::try_from(report) else { return Errno::EBADF };
+fn count(entries: &[Entry]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(EXECVE)
+}
+
+/// Leaves nothing open but 0, 1, 2, the report and what the last steps use, and resets signals.
+fn make_ready(plan: &Plan, report: RawFd) -> Result<()> {
+    let mut first: u32 = 3;
     // Closing instead of marking close-on-exec works on every kernel since 5.9.
-    if let Err(errno) = close_range(3, report.saturating_sub(1)) {
-        return errno;
+    while let Some(kept) = kept(plan, report).filter(|fd| *fd >= first).min() {
+        close_range(first, kept.saturating_sub(1))?;
+        let raw = RawFd::try_from(kept).map_err(|_| Errno::EBADF)?;
+        // SAFETY: takes no pointer. Whatever the caller gave is gone after execve.
+        check_int(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        first = kept.saturating_add(1);
     }
-    if let Err(errno) = close_range(report.saturating_add(1).max(3), u32::MAX) {
-        return errno;
-    }
-    if let Err(errno) = reset_signals() {
-        return errno;
-    }
+    close_range(first, u32::MAX)?;
+    reset_signals()
+}
+
+/// The report and the descriptors of the last steps, in no order.
+fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
+    let of_step = |entry: &Entry| match &entry.step {
+        Step::SendDescriptor { socket: At::Fd(fd), .. } => Some(fd.as_raw_fd()),
+        _ => None,
+    };
+    let last = plan.last().iter().filter_map(of_step);
+    last.chain(std::iter::once(report)).filter_map(|fd| u32::try_from(fd).ok())
+}
+
+/// Tries each candidate. Returns only on failure.
+fn execute(exec: &Exec, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
     let mut answer = Errno::ENOENT;
     for candidate in &exec.candidates {
         // SAFETY: the path is a C string; both arrays end in null and their strings live in the plan.

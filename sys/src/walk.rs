@@ -10,7 +10,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use crate::call::{Dir, check_int};
 use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, PathIn, SLOTS, Slot, Step};
-use crate::{Errno, Result, clone, cred, file, landlock, lsm, mount, net, process, rlimit, tty};
+use crate::{
+    Errno, Result, clone, cred, file, landlock, lsm, mount, net, process, rlimit, seccomp, send, tty,
+};
 
 /// Resolution of everything below a container's root.
 const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
@@ -100,6 +102,16 @@ impl Walk {
                 landlock::allow_path(self.fd(ruleset)?, self.fd(file)?, *directory, *other)
             }
             Step::LandlockRestrict { ruleset, flags } => landlock::restrict_self(self.fd(ruleset)?, *flags),
+            Step::SystemCallFilter { program, flags, listener } => match listener {
+                None => seccomp::set_filter(program, *flags),
+                Some(slot) => {
+                    let listener = seccomp::set_filter_with_listener(program, *flags)?;
+                    self.put(*slot, listener)
+                }
+            },
+            Step::SendDescriptor { socket, descriptor, payload } => {
+                send::send_descriptor(self.fd(socket)?, self.fd(descriptor)?, payload)
+            }
             _ => self.mount_step(step),
         }
     }

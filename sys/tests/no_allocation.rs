@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
+use cofferdam_sys::seccomp::{FilterFlags, Instruction};
 use cofferdam_sys::spawn::{Failure, Request, spawn};
 use cofferdam_sys::{open, rlimit};
 
@@ -84,6 +85,17 @@ fn harmless(plan: &mut Plan) {
     );
     plan.push("no new privileges", Step::NoNewPrivileges);
     security(plan);
+    let allow = Instruction { code: 0x06, jump_true: 0, jump_false: 0, operand: 0x7fff_0000 };
+    let flags = FilterFlags::empty();
+    plan.push_last(
+        "filter",
+        Step::SystemCallFilter { program: [allow].into(), flags, listener: Some(slots[3]) },
+    );
+    let (sender, receiver) = std::os::unix::net::UnixStream::pair().unwrap();
+    // Whatever is sent waits in the socket: the test ends without reading it.
+    std::mem::forget(receiver);
+    let (socket, payload) = (At::from(OwnedFd::from(sender)), vec![0; 100]);
+    plan.push_last("send", Step::SendDescriptor { socket, descriptor: slots[3].into(), payload });
 }
 
 /// What a child tells the security modules. Where there is no Landlock, nothing of it is left to test here.

@@ -104,3 +104,97 @@ fn steps_can_be_skipped() {
     plan.push("use it", Step::ChangeDirectoryTo(out.into()));
     assert_eq!(start(&plan).unwrap().wait().unwrap(), Exit::Code(0));
 }
+
+/// A filter that kills for some calls and allows the rest.
+fn killing(numbers: &[libc::c_long]) -> Step {
+    use crate::seccomp::{FilterFlags, Instruction};
+    let op = |code, jump_true, jump_false, operand| Instruction { code, jump_true, jump_false, operand };
+    let mut program = vec![op(0x20, 0, 0, 0)];
+    for number in numbers {
+        program.push(op(0x15, 0, 1, u32::try_from(*number).unwrap()));
+        program.push(op(0x06, 0, 0, 0x8000_0000));
+    }
+    program.push(op(0x06, 0, 0, 0x7fff_0000));
+    Step::SystemCallFilter { program: program.into(), flags: FilterFlags::empty(), listener: None }
+}
+
+#[test]
+fn a_last_filter_need_allow_only_execve() {
+    // What the child does between its steps and execve.
+    let filter = killing(&[
+        libc::SYS_close_range,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_fcntl,
+        libc::SYS_prctl,
+        libc::SYS_write,
+    ]);
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("no new privileges", Step::NoNewPrivileges);
+    plan.push_last("filter", filter.clone());
+    assert_eq!(start(&plan).unwrap().wait().unwrap(), Exit::Code(0));
+
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("no new privileges", Step::NoNewPrivileges);
+    plan.push("filter", filter);
+    assert_eq!(start(&plan).unwrap().wait().unwrap(), Exit::Signal(libc::SIGSYS));
+}
+
+#[test]
+fn a_last_step_that_fails_is_named() {
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("set the umask", Step::FileModeMask(0o22));
+    plan.push_last("enter the nowhere", Step::ChangeDirectory(c"/nowhere".into()));
+    let failure = start(&plan).unwrap_err();
+    assert!(failure.to_string().starts_with("enter the nowhere: ENOENT"), "{failure}");
+}
+
+#[test]
+fn a_listener_reaches_the_parent_before_execve() {
+    use crate::seccomp::{self, FilterFlags, Instruction};
+    let op = |code, jump_true, jump_false, operand| Instruction { code, jump_true, jump_false, operand };
+    // Asks about getppid, which the shell calls once, and about execve itself.
+    let asks = [libc::SYS_getppid, libc::SYS_execve].map(|number| u32::try_from(number).unwrap());
+    let program = [
+        op(0x20, 0, 0, 0),
+        op(0x15, 1, 0, asks[0]),
+        op(0x15, 0, 1, asks[1]),
+        op(0x06, 0, 0, 0x7fc0_0000),
+        op(0x06, 0, 0, 0x7fff_0000),
+    ];
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut plan = Plan::new(exec("sh", &["-c", "test $PPID = 77"]));
+    let slot = plan.slot().unwrap();
+    plan.push("no new privileges", Step::NoNewPrivileges);
+    plan.push_last(
+        "filter",
+        Step::SystemCallFilter { program: program.into(), flags: FilterFlags::empty(), listener: Some(slot) },
+    );
+    plan.push_last(
+        "hand the listener over",
+        Step::SendDescriptor {
+            socket: At::from(OwnedFd::from(theirs)),
+            descriptor: slot.into(),
+            payload: b"payload".to_vec(),
+        },
+    );
+    let mut spawning = spawn(&plan, &Request::default()).unwrap();
+    spawning.release().unwrap();
+    let mut payload = [0; 16];
+    let (length, listener) = crate::send::receive_descriptor(ours.as_fd(), &mut payload).unwrap();
+    assert_eq!(&payload[..length], b"payload");
+    let listener = listener.unwrap();
+    let mut asked = Vec::new();
+    while asked.last() != Some(&libc::SYS_getppid) {
+        let call = seccomp::receive(listener.as_fd()).unwrap();
+        asked.push(call.data.number.into());
+        let mut response = seccomp::Response { id: call.id, ..seccomp::Response::default() };
+        if call.data.number == i32::try_from(libc::SYS_getppid).unwrap() {
+            response.value = 77;
+        } else {
+            response.flags = seccomp::RESPONSE_CONTINUE;
+        }
+        seccomp::respond(listener.as_fd(), response).unwrap();
+    }
+    assert_eq!(asked.first(), Some(&libc::SYS_execve), "{asked:?}");
+    assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
+}
