@@ -16,7 +16,7 @@ mod prepare;
 mod rootfs;
 
 pub use error::{Error, ErrorKind, Result};
-pub use host::Host;
+pub use host::{Api, Host};
 pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 pub use options::split_options;
 pub use prepare::Prepared;

@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cofferdam_mountfs::{Host, RootFs};
+use cofferdam_mountfs::{Api, Host, RootFs};
 use cofferdam_sys::clone::{Namespaces, unshare};
 use cofferdam_sys::mount::{MountFlags, mount};
 use cofferdam_sys::open::{chmodat, mknodat};
@@ -38,21 +38,32 @@ pub(crate) struct Mode {
     pub(crate) user: Option<u32>,
 }
 
+impl Mode {
+    /// Whether it is without `mount_setattr(2)`.
+    pub(crate) fn is_old(&self) -> bool {
+        self.host.api() < Api::Setattr
+    }
+}
+
 /// Each way to mount, with and without a user namespace.
 pub(crate) fn modes() -> Vec<Mode> {
     let host = Host::probe().unwrap();
-    let legacy = host.without_mount_setattr();
     let mode = |name, host, user| Mode { name, host, user };
+    let old = host.at_most(Api::Fsmount).without_statmount();
+    let oldest = host.at_most(Api::Mount).without_statmount();
     vec![
         mode("plain", host, None),
-        mode("legacy", legacy, None),
+        mode("without statmount", host.without_statmount(), None),
+        mode("before 5.12", old, None),
+        mode("before 5.2", oldest, None),
         mode("by path", host.without_detached_trees(), None),
-        mode("legacy, by path", legacy.without_detached_trees(), None),
+        mode("before 5.12, by path", old.without_detached_trees(), None),
         mode("user namespace", host, Some(100_000)),
-        mode("user namespace, legacy", legacy, Some(100_000)),
+        mode("user namespace, before 5.12", old, Some(100_000)),
         // Without detached trees the child itself must be able to reach the image.
         mode("user namespace, by path", host.without_detached_trees(), Some(0)),
-        mode("user namespace, legacy, by path", legacy.without_detached_trees(), Some(0)),
+        mode("user namespace, before 5.12, by path", old.without_detached_trees(), Some(0)),
+        mode("user namespace, before 5.2", oldest, Some(0)),
     ]
 }
 

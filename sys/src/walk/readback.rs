@@ -63,16 +63,17 @@ impl Walk {
         let mountinfo = openat2(self.dir(proc)?, c"self/mountinfo", Open::empty(), 0, beneath)?;
         let mut seen = 0usize;
         scan(mountinfo.as_fd(), &mut |line: Peers| {
-            let wanted = noted.iter().find(|(note, _)| self.noted(*note) == Some(MountId(line.id)));
-            let found = kind_of(&line);
-            match wanted {
-                Some((_, wanted)) if *wanted == found => {
+            let mut known = false;
+            for (note, wanted) in noted {
+                if self.noted(*note) == Some(MountId(line.id)) {
+                    if !propagation_met(*wanted, kind_of(&line)) {
+                        return Err(DIFFERENT);
+                    }
+                    known = true;
                     seen = seen.saturating_add(1);
-                    Ok(())
                 }
-                None if !others || !line.shared => Ok(()),
-                _ => Err(DIFFERENT),
             }
+            if others && !known && line.shared { Err(DIFFERENT) } else { Ok(()) }
         })?;
         let taken = noted.iter().filter(|(note, _)| self.noted(*note).is_some()).count();
         if seen == taken { Ok(()) } else { Err(ANOTHER) }
@@ -89,6 +90,18 @@ fn kind_of(line: &Peers) -> MountFlags {
         MountFlags::UNBINDABLE
     } else {
         MountFlags::PRIVATE
+    }
+}
+
+/// Whether a mount has the propagation that was asked for; empty asks for none.
+///
+/// `MS_SLAVE` makes a private mount of one that has nobody to listen to.
+fn propagation_met(wanted: MountFlags, found: MountFlags) -> bool {
+    match wanted {
+        MountFlags::SHARED | MountFlags::UNBINDABLE => found.contains(wanted),
+        MountFlags::SLAVE => !found.contains(MountFlags::SHARED),
+        MountFlags::PRIVATE => found == MountFlags::PRIVATE,
+        _ => wanted.is_empty(),
     }
 }
 
@@ -114,7 +127,7 @@ fn require(path: &CStr, id: MountId, kind: IdKind, wanted: Wanted, propagation: 
 
 fn require_state(id: MountId, wanted: Wanted, propagation: MountFlags) -> Result<()> {
     let state = readback::statmount(id)?;
-    if wanted.met_by(state.attrs) && (propagation.is_empty() || state.propagation.contains(propagation)) {
+    if wanted.met_by(state.attrs) && propagation_met(propagation, state.propagation) {
         Ok(())
     } else {
         Err(DIFFERENT)
