@@ -10,6 +10,7 @@ mod error;
 mod host;
 mod lower;
 mod mount;
+pub mod mountinfo;
 mod options;
 mod place;
 mod prepare;

@@ -34,7 +34,8 @@ impl Walk {
                 }
             }
             Step::RequireBelow { note, wanted, propagation } => {
-                require_below(self.noted(*note).ok_or(ANOTHER)?, *wanted, *propagation)
+                // Whether it has to be there was asked by `RequireMount`.
+                self.noted(*note).map_or(Ok(()), |id| require_below(id, *wanted, *propagation))
             }
             Step::RequirePropagation { proc, noted, others } => {
                 self.require_propagation(proc, noted, *others)
