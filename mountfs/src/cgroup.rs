@@ -12,6 +12,7 @@ use cofferdam_sys::mount::MountAttrs;
 use cofferdam_sys::{Errno, errno, file};
 
 use crate::mount::{Kind, Mount, Propagation};
+use crate::mountinfo::{self, MountInfo};
 use crate::place::{Place, c_string};
 use crate::prepare::{Item, What};
 use crate::{Attributes, Error, Result};
@@ -41,7 +42,7 @@ pub(crate) fn items(mount: &Mount, open: &dyn Fn(&Mount) -> Result<Item>) -> Res
     if file::filesystem_magic(host.as_fd()).map_err(fail)? == CGROUP2 {
         return Ok(vec![open(&with_type(mount, "cgroup2", None))?]);
     }
-    let hierarchies = hierarchies(&fs::read_to_string("/proc/self/mountinfo").map_err(io)?);
+    let hierarchies = hierarchies(&mountinfo::parse(&fs::read("/proc/self/mountinfo").map_err(io)?)?);
     if hierarchies.is_empty() {
         return Err(fail(Errno::ENODEV).with_hint("mount the host's cgroup hierarchies below it first"));
     }
@@ -82,25 +83,22 @@ fn special(place: Place, what: What, attrs: Attributes) -> Item {
     Item { place, what, attrs, recursive_attrs: Attributes::default(), propagation: Propagation::default() }
 }
 
-/// The hierarchies right below the host's place, by name, out of `mountinfo` (`proc_pid_mountinfo(5)`).
-fn hierarchies(mountinfo: &str) -> BTreeMap<String, Hierarchy> {
-    mountinfo.lines().filter_map(hierarchy).collect()
+/// The hierarchies right below the host's place, by name.
+fn hierarchies(mounts: &[MountInfo]) -> BTreeMap<String, Hierarchy> {
+    mounts.iter().filter_map(hierarchy).collect()
 }
 
-fn hierarchy(line: &str) -> Option<(String, Hierarchy)> {
-    let (mount, superblock) = line.split_once(" - ")?;
-    let name = mount.split(' ').nth(4)?.strip_prefix(HOST)?.strip_prefix('/')?;
-    let mut superblock = superblock.split(' ');
-    let (fstype, options) = (superblock.next()?, superblock.nth(1)?);
+fn hierarchy(mount: &MountInfo) -> Option<(String, Hierarchy)> {
+    let name = mount.mount_point.strip_prefix(HOST).ok()?.to_str()?;
     if name.is_empty() || name.contains('/') {
         return None;
     }
-    let data = match fstype {
-        "cgroup" => options.split(',').filter_map(controller).collect(),
+    let data = match mount.fstype.to_str()? {
+        "cgroup" => mount.super_options.iter().filter_map(|option| controller(option.to_str()?)).collect(),
         "cgroup2" => Vec::new(),
         _ => return None,
     };
-    Some((name.to_owned(), Hierarchy { fstype: fstype.to_owned(), data }))
+    Some((name.to_owned(), Hierarchy { fstype: mount.fstype.to_str()?.to_owned(), data }))
 }
 
 /// A controller, or the name of a hierarchy without one.
@@ -147,18 +145,11 @@ mod tests {
 
     #[test]
     fn finds_the_hierarchies_of_a_hybrid_host() {
-        let found = hierarchies(HYBRID);
+        let found = hierarchies(&mountinfo::parse(HYBRID.as_bytes()).unwrap());
         let flags = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), None)).collect::<Vec<_>>();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["cpu,cpuacct", "systemd", "unified"]);
         assert_eq!(found["cpu,cpuacct"].data, flags(&["cpu", "cpuacct"]));
         assert_eq!(found["systemd"].data, [("name".to_owned(), Some("systemd".to_owned()))]);
         assert_eq!(found["unified"], Hierarchy { fstype: "cgroup2".into(), data: vec![] });
-    }
-
-    #[test]
-    fn a_line_that_is_none_is_left_out() {
-        for line in ["", "1 2 3", "1 2 3 4 /sys/fs/cgroup/x - cgroup", " - "] {
-            assert_eq!(hierarchy(line), None, "{line:?}");
-        }
     }
 }

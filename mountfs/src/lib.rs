@@ -10,13 +10,14 @@ mod error;
 mod host;
 mod lower;
 mod mount;
+pub mod mountinfo;
 mod options;
 mod place;
 mod prepare;
 mod rootfs;
 
 pub use error::{Error, ErrorKind, Result};
-pub use host::Host;
+pub use host::{Api, Host};
 pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 pub use options::split_options;
 pub use prepare::Prepared;

@@ -1,17 +1,20 @@
 //! From prepared sources to the steps of a plan.
 
 mod attach;
+mod backend;
+mod check;
 mod nodes;
 mod paths;
 mod steps;
 
-use cofferdam_sys::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
+use cofferdam_sys::mount::{MountAttrs, MountFlags, Unmount};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Plan, Step};
 
 use crate::mount::{Propagation, PropagationKind};
 use crate::prepare::{Prepared, Tree};
 use crate::{Attributes, Result};
+use check::Expect;
 use steps::Steps;
 
 /// How a mask looks: nothing can be made in it, run from it or written to it.
@@ -27,29 +30,31 @@ impl Prepared {
     /// # Errors
     /// When the plan has too few slots left.
     pub fn lower(self, plan: &mut Plan) -> Result<()> {
-        let mut steps = Steps::new(plan, self.mount_setattr)?;
+        let mut steps = Steps::new(plan, self.host)?;
         steps.push("set the umask for mount points", Step::FileModeMask(0o022));
         self.detach_from_host(&mut steps);
         let mask = !self.masked.is_empty();
-        self.attach_root(&mut steps, mask);
+        steps.begin_checks();
+        self.attach_root(&mut steps, mask)?;
         for item in &self.mounts {
-            steps.item(item);
+            steps.item(item)?;
         }
         steps.nodes(&self.nodes)?;
         if let Some(links) = &self.links {
             steps.links(links);
         }
         for path in &self.readonly_paths {
-            steps.readonly_path(path);
+            steps.readonly_path(path)?;
         }
         for path in &self.masked {
-            steps.masked_path(path);
+            steps.masked_path(path)?;
         }
         if self.readonly {
             steps.readonly_root();
         }
         pivot(&mut steps, mask);
         self.final_propagation(&mut steps);
+        steps.finish_checks(self.propagation, self.shares());
         Ok(())
     }
 
@@ -63,7 +68,7 @@ impl Prepared {
 
     /// Puts the new root on top of the old one, and between them the directory that masks are copies of:
     /// a copy of a detached mount needs Linux 6.15.
-    fn attach_root(&self, steps: &mut Steps<'_>, mask: bool) {
+    fn attach_root(&self, steps: &mut Steps<'_>, mask: bool) -> Result<()> {
         let (target, root) = (steps.target, steps.root_slot);
         let open = Step::OpenIn {
             dir: At::Cwd,
@@ -74,16 +79,20 @@ impl Prepared {
             out: target,
         };
         steps.push("open the old root", open);
+        let entries = steps.backend.begin();
+        steps.extend(entries);
         if mask {
-            steps.mask_source();
+            steps.mask_source()?;
         }
-        if let Tree::ByPath { path, .. } = &self.root {
-            let flags = OpenTree::CLONE | OpenTree::RECURSIVE;
-            let about = format!("copy the root directory {}", path.to_string_lossy());
-            steps.push(about, Step::OpenTree { dir: At::Cwd, path: path.clone(), flags, out: root });
-        }
-        if let Tree::Detached { tree, .. } = &self.root {
-            steps.root = tree.clone();
+        match &self.root {
+            Tree::ByPath { path, recursive } => {
+                let mut backend = steps.backend;
+                backend.mount = root;
+                let about = format!("copy the root directory {}", path.to_string_lossy());
+                let entries = backend.copy_path(&about, path, *recursive);
+                steps.extend(entries);
+            }
+            Tree::Detached { tree, .. } => steps.root = tree.clone(),
         }
         let root = steps.root.clone();
         steps.push("the root is a directory", Step::RequireDirectory { fd: root.clone() });
@@ -92,13 +101,23 @@ impl Prepared {
             PropagationKind::Slave => PropagationKind::Slave,
             _ => PropagationKind::Private,
         };
-        let changes = [attach::Change {
+        let changes = [backend::Change {
             recursive: true,
             attrs: Attributes::default(),
             propagation: Propagation { kind, recursive: true }.kind_flag(),
         }];
         steps.attach("root", &root, target.into(), &changes);
+        let attrs = if self.readonly { MountAttrs::RDONLY } else { MountAttrs::empty() };
+        let expect = Expect { propagation: self.propagation.kind_flag(), ..Expect::private(attrs) };
+        let (about, step) = steps.note("root", None, &root, expect)?;
+        steps.push(about, step);
         steps.close("root", target);
+        Ok(())
+    }
+
+    /// Whether a mount of the list is to be shared with the host.
+    fn shares(&self) -> bool {
+        self.mounts.iter().any(|item| item.propagation.kind == PropagationKind::Shared)
     }
 
     fn final_propagation(&self, steps: &mut Steps<'_>) {
@@ -122,6 +141,9 @@ fn pivot(steps: &mut Steps<'_>, mask: bool) {
     let detach = Step::Unmount { path: c".".into(), flags: Unmount::DETACH };
     if mask {
         steps.push("unmount the mask of directories", detach.clone());
+    }
+    for _ in 0..steps.backend.covers() {
+        steps.push("unmount the stage", detach.clone());
     }
     steps.push("unmount the old root", detach);
     let look = Step::OpenIn {

@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind, Host, Result, RootFs, cgroup};
 #[derive(Debug)]
 #[must_use = "nothing is mounted until its steps are in a plan that a child walks"]
 pub struct Prepared {
-    pub(crate) mount_setattr: bool,
+    pub(crate) host: Host,
     pub(crate) root: Tree,
     pub(crate) readonly: bool,
     pub(crate) propagation: Propagation,
@@ -113,7 +113,7 @@ impl RootFs {
             paths.iter().map(|path| Place::new(what, path)).collect()
         };
         let prepared = Prepared {
-            mount_setattr: host.mount_setattr,
+            host,
             root,
             readonly: self.readonly,
             propagation: self.propagation,
@@ -181,7 +181,7 @@ impl RootFs {
 impl Prepared {
     /// Before Linux 5.12 a tree cannot be made read-only with the mounts in it.
     fn check_readonly_paths(&self) -> Result<()> {
-        if self.mount_setattr {
+        if self.host.setattr() {
             return Ok(());
         }
         for path in &self.readonly_paths {
@@ -201,7 +201,7 @@ impl Tree {
     /// Opens a source, as a detached tree where that is allowed.
     fn open(host: Host, path: &CStr, recursive: bool, about: &str) -> Result<(Self, Stat)> {
         let fail = |errno| Error::system(about, errno);
-        if host.detached {
+        if host.has_detached() {
             let flags = OpenTree::CLONE | if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
             match open_tree(Dir::Cwd, path, flags) {
                 Ok(tree) => {
@@ -225,7 +225,7 @@ fn open_mount(host: Host, mount: &Mount) -> Result<Item> {
     let about = format!("mount on {}", place.shown);
     let what = match &mount.kind {
         Kind::Bind { source, recursive } => {
-            if *recursive && !host.mount_setattr && !mount.recursive_attrs.is_empty() {
+            if *recursive && !host.setattr() && !mount.recursive_attrs.is_empty() {
                 let about = format!("{about}: recursive attributes ({})", mount.options().join(","));
                 return Err(needs_mount_setattr(&about));
             }

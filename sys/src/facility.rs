@@ -3,6 +3,8 @@
 //! Each function gives `Ok(false)` only for the one answer that means "not there"; anything unexpected is
 //! an error, so that a probe that was blocked is not taken for an old kernel.
 
+pub mod mounts;
+
 use crate::call::check;
 use crate::{Errno, Result};
 

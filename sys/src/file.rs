@@ -52,6 +52,10 @@ fn statfs(fd: BorrowedFd<'_>) -> Result<libc::statfs> {
 pub struct Stat {
     /// File type and permissions (`st_mode`).
     pub mode: u32,
+    /// Owner, in the caller's user namespace.
+    pub uid: u32,
+    /// Group, in the caller's user namespace.
+    pub gid: u32,
     /// Device number of the file system.
     pub dev: u64,
     /// Inode number.
@@ -90,6 +94,8 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
     let stat = unsafe { answer.assume_init() };
     Ok(Stat {
         mode: stat.st_mode,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
         dev: stat.st_dev,
         ino: stat.st_ino,
         uid: stat.st_uid,
@@ -104,6 +110,15 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
 /// # Errors
 /// `ENAMETOOLONG` when the buffer is too small, `EBADF` for a negative number.
 pub fn self_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Result<&CStr> {
+    self_fd_path_of(fd, b"", buffer)
+}
+
+/// Writes `/proc/self/fd/N` and what follows it into the buffer.
+pub(crate) fn self_fd_path_of<'buffer>(
+    fd: RawFd,
+    rest: &[u8],
+    buffer: &'buffer mut [u8; 32],
+) -> Result<&'buffer CStr> {
     const PREFIX: &[u8] = b"/proc/self/fd/";
     let mut digits = [0u8; 10];
     let mut left = u32::try_from(fd).map_err(|_| Errno::EBADF)?;
@@ -116,7 +131,7 @@ pub fn self_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Result<&CStr> {
             break;
         }
     }
-    let text = PREFIX.iter().chain(digits.iter().take(count).rev()).chain(std::iter::once(&0));
+    let text = PREFIX.iter().chain(digits.iter().take(count).rev()).chain(rest).chain(std::iter::once(&0));
     for (place, byte) in buffer.iter_mut().zip(text) {
         *place = *byte;
     }

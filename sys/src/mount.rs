@@ -47,6 +47,14 @@ bitflags::bitflags! {
         const REMOUNT = libc::MS_REMOUNT;
         /// `MS_NOSYMFOLLOW` (Linux 5.10).
         const NOSYMFOLLOW = 256;
+        /// `MS_SYNCHRONOUS`.
+        const SYNCHRONOUS = libc::MS_SYNCHRONOUS;
+        /// `MS_DIRSYNC`.
+        const DIRSYNC = libc::MS_DIRSYNC;
+        /// `MS_LAZYTIME`.
+        const LAZYTIME = 1 << 25;
+        /// `MS_MOVE`.
+        const MOVE = libc::MS_MOVE;
         /// `MS_NOATIME`.
         const NOATIME = libc::MS_NOATIME;
         /// `MS_NODIRATIME`.
@@ -207,6 +215,33 @@ pub fn mount_idmap(mount: BorrowedFd<'_>, recursive: bool, userns: BorrowedFd<'_
     let userns = u64::try_from(userns.as_raw_fd()).map_err(|_| crate::Errno::EBADF)?;
     let attr = MountAttr { set: MountAttrs::IDMAP.bits(), clear: 0, propagation: 0, userns };
     setattr(mount, recursive, &attr)
+}
+
+/// `open_tree_attr(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH …, &attr)` with `MOUNT_ATTR_IDMAP` (Linux 6.15).
+///
+/// A copy of a mount with another id map than the mount has, which [`mount_idmap`] cannot give.
+///
+/// # Errors
+/// As [`mount_idmap`]; `ENOSYS` before Linux 6.15.
+pub fn open_tree_idmap(mount: BorrowedFd<'_>, recursive: bool, userns: BorrowedFd<'_>) -> Result<OwnedFd> {
+    // The same number on every architecture; libc does not have it on all.
+    const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+    let userns = u64::try_from(userns.as_raw_fd()).map_err(|_| crate::Errno::EBADF)?;
+    let attr = MountAttr { set: MountAttrs::IDMAP.bits(), clear: 0, propagation: 0, userns };
+    let recursive = if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
+    let flags = (OpenTree::CLONE | OpenTree::EMPTY_PATH | recursive).bits() | libc::O_CLOEXEC.unsigned_abs();
+    let pointer = &raw const attr;
+    // SAFETY: the path is an empty C string; the structure is valid for the call, and the size is its own.
+    new_fd(unsafe {
+        libc::syscall(
+            SYS_OPEN_TREE_ATTR,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            pointer,
+            size_of::<MountAttr>(),
+        )
+    })
 }
 
 fn setattr(mount: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<()> {

@@ -14,11 +14,19 @@ use crate::clone::Namespaces;
 use crate::cred::CapSets;
 use crate::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
 use crate::open::{Open, Resolve};
+use crate::readback::{IdKind, Wanted};
 use crate::rlimit::Rlimit;
 use crate::seccomp::{FilterFlags, Instruction};
 
 /// How many slots a plan has.
 pub const SLOTS: usize = 256;
+
+/// How many mounts a plan can take note of.
+pub const NOTES: usize = 512;
+
+/// A place for the id of a mount, which a later step compares with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note(pub(crate) u16);
 
 /// A place for a descriptor that a step opens in the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +243,46 @@ pub enum Step {
     Symlink { dir: At, name: CString, target: CString },
     /// `mknodat(2)`, owner and exact permissions; the same device being there already is success.
     Device { dir: At, name: CString, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 },
+    /// [`crate::mount::mount_idmap`], by [`crate::mount::open_tree_idmap`] where the mount has a map already.
+    IdMap { mount: At, recursive: bool, userns: At },
+    /// [`crate::copy::copy_content`].
+    CopyContent { from: At, to: At },
+    /// [`crate::stage::make`].
+    Stage { out: Slot },
+    /// [`crate::stage::new_filesystem`].
+    StageFilesystem {
+        stage: Slot,
+        fstype: CString,
+        source: CString,
+        flags: MountFlags,
+        data: CString,
+        out: Slot,
+    },
+    /// [`crate::stage::copy`].
+    StageCopy { stage: Slot, from: At, recursive: bool, out: Slot },
+    /// [`crate::stage::attach`].
+    StageAttach { from: At, to: At },
+    /// Take note of the mount behind a descriptor, to be compared later.
+    NoteMount { mount: At, kind: IdKind, note: Note },
+    /// Fail with `ESTALE` unless the mount that a path leads to is the noted one, and with `EPERM` unless it
+    /// has its attributes and (by `statmount(2)` only) its propagation. A note that no step took is success
+    /// where the mount is `optional`.
+    RequireMount {
+        path: CString,
+        note: Note,
+        kind: IdKind,
+        wanted: Wanted,
+        propagation: MountFlags,
+        optional: bool,
+    },
+    /// The same attributes and propagation for all mounts below a noted one, by `listmount(2)`.
+    RequireBelow { note: Note, wanted: Wanted, propagation: MountFlags },
+    /// By `mountinfo` of a procfs: fail with `EPERM` unless the noted mounts have this propagation, and
+    /// unless all others are private or slaves where `others` says so.
+    RequirePropagation { proc: At, noted: Vec<(Note, MountFlags)>, others: bool },
+    /// Say one byte and wait for one: a test holds the child here. Only the lab enables it.
+    #[cfg(feature = "attempts")]
+    Barrier { say: At, hear: At },
     /// [`crate::mount::pivot_root_here`].
     PivotRoot,
     /// `chroot(".")`.
@@ -289,15 +337,16 @@ pub struct Plan {
     last: Vec<Entry>,
     exec: Exec,
     slots: usize,
+    notes: usize,
 }
 
-/// The plan asks for more than [`SLOTS`] descriptors at once.
+/// The plan asks for more than [`SLOTS`] descriptors or [`NOTES`] notes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManySlots;
 
 impl fmt::Display for TooManySlots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the plan needs more than {SLOTS} descriptors: use fewer mounts")
+        write!(f, "the plan needs more than {SLOTS} descriptors or {NOTES} notes of mounts: use fewer mounts")
     }
 }
 
@@ -306,7 +355,7 @@ impl std::error::Error for TooManySlots {}
 impl Plan {
     /// A plan that only executes.
     pub fn new(exec: Exec) -> Self {
-        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0 }
+        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0, notes: 0 }
     }
 
     /// A slot that no step has yet.
@@ -317,6 +366,26 @@ impl Plan {
         let slot = u8::try_from(self.slots).map_err(|_| TooManySlots)?;
         self.slots = self.slots.saturating_add(1);
         Ok(Slot(slot))
+    }
+
+    /// A note that no step has yet.
+    ///
+    /// # Errors
+    /// [`TooManySlots`] when all are taken.
+    pub fn note(&mut self) -> Result<Note, TooManySlots> {
+        let note = u16::try_from(self.notes).map_err(|_| TooManySlots)?;
+        if self.notes >= NOTES {
+            return Err(TooManySlots);
+        }
+        self.notes = self.notes.saturating_add(1);
+        Ok(Note(note))
+    }
+
+    /// Adds a step before another one, for a test that disturbs a plan; a number past the end means the end.
+    #[cfg(feature = "attempts")]
+    pub fn insert(&mut self, before: usize, about: impl Into<String>, step: Step) {
+        let entry = Entry { step, about: about.into().into_boxed_str() };
+        self.entries.insert(before.min(self.entries.len()), entry);
     }
 
     /// Adds a step at the end; `about` says what it is for.

@@ -9,10 +9,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::call::{Dir, check_int};
 use crate::open::{self, Open, Resolve};
-use crate::plan::{Absent, At, Entry, PathIn, SLOTS, Slot, Step};
+use crate::plan::{Absent, At, Entry, NOTES, PathIn, SLOTS, Slot, Step};
 use crate::{
-    Errno, Result, clone, cred, file, landlock, lsm, mount, net, process, rlimit, seccomp, send, tty,
+    Errno, Result, clone, copy, cred, file, landlock, lsm, mount, net, process, rlimit, seccomp, send, stage,
+    tty,
 };
+
+mod readback;
 
 /// Resolution of everything below a container's root.
 const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
@@ -20,6 +23,8 @@ const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
 /// The child's state: the descriptors that its steps made.
 pub(crate) struct Walk {
     slots: [RawFd; SLOTS],
+    /// The ids of the mounts that its steps took note of; 0 is none.
+    notes: [u64; NOTES],
     /// Where the parent's word to go on arrives.
     go: RawFd,
 }
@@ -29,7 +34,7 @@ type Skip = u16;
 
 impl Walk {
     pub(crate) fn new(go: RawFd) -> Self {
-        Self { slots: [-1; SLOTS], go }
+        Self { slots: [-1; SLOTS], notes: [0; NOTES], go }
     }
 
     /// Walks all steps; on failure gives the step's number too.
@@ -185,8 +190,38 @@ impl Walk {
             Step::Device { dir, name, mode, major, minor, uid, gid } => {
                 self.device(dir, name, *mode, (*major, *minor), (*uid, *gid))
             }
-            // Every other step is handled above; a new one that is forgotten fails the start.
-            _ => Err(Errno::ENOSYS),
+            _ => self.stage_step(step),
+        }
+    }
+
+    fn stage_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::IdMap { mount, recursive, userns } => self.idmap(mount, *recursive, userns),
+            Step::CopyContent { from, to } => copy::copy_content(self.fd(from)?, self.fd(to)?),
+            Step::Stage { out } => self.put(*out, stage::make()?),
+            Step::StageFilesystem { stage, fstype, source, flags, data, out } => {
+                let mount = stage::new_filesystem(self.slot(*stage)?, fstype, source, *flags, data)?;
+                self.put(*out, mount)
+            }
+            Step::StageCopy { stage, from, recursive, out } => {
+                let mount = stage::copy(self.slot(*stage)?, self.fd(from)?, *recursive)?;
+                self.put(*out, mount)
+            }
+            Step::StageAttach { from, to } => stage::attach(self.fd(from)?, self.fd(to)?),
+            _ => self.readback_step(step),
+        }
+    }
+
+    /// A slot gets the copy that has the map, where the mount itself cannot have it.
+    fn idmap(&mut self, mount: &At, recursive: bool, userns: &At) -> Result<()> {
+        let (from, userns) = (self.fd(mount)?, self.fd(userns)?);
+        match (mount::mount_idmap(from, recursive, userns), mount) {
+            (Err(Errno::EPERM), At::Slot(slot)) => {
+                let copy = mount::open_tree_idmap(from, recursive, userns)?;
+                self.close(*slot)?;
+                self.put(*slot, copy)
+            }
+            (other, _) => other,
         }
     }
 

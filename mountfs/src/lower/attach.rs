@@ -1,105 +1,98 @@
-//! Mounts: made detached, given their attributes, attached by descriptor.
+//! Mounts: made apart, given their attributes, attached by descriptor.
 
 use cofferdam_sys::mount::{MountAttrs, MountFlags};
 use cofferdam_sys::plan::{At, Step};
 
 use super::SAME;
-use super::steps::{Entry, Steps};
-use crate::Attributes;
+use super::backend::{Change, NewFs};
+use super::check::Expect;
+use super::steps::Steps;
 use crate::mount::{Propagation, PropagationKind};
 use crate::place::Place;
 use crate::prepare::{Item, Tree, What};
+use crate::{Attributes, Result};
 
 /// `PROC_SUPER_MAGIC` of `statfs(2)`.
-const PROC: i64 = 0x9fa0;
+pub(super) const PROC: i64 = 0x9fa0;
 /// `SYSFS_MAGIC` of `statfs(2)`.
 const SYSFS: i64 = 0x6265_6572;
 
-/// One change of a mount's attributes.
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    pub(super) recursive: bool,
-    pub(super) attrs: Attributes,
-    /// A kind, or empty to leave it.
-    pub(super) propagation: MountFlags,
-}
-
-impl Change {
-    fn is_empty(self) -> bool {
-        self.attrs.is_empty() && self.propagation.is_empty()
-    }
-}
-
 impl Steps<'_> {
     /// The steps of one entry of the list.
-    pub(super) fn item(&mut self, item: &Item) {
+    pub(super) fn item(&mut self, item: &Item) -> Result<()> {
         match &item.what {
             What::Bind { tree, directory } => self.bind(item, tree, *directory),
-            What::Fs { fstype, data } => self.file_system(item, fstype, data),
+            What::Fs { fstype, data } => {
+                let fs = NewFs { fstype, data, attrs: MountAttrs::empty() };
+                self.file_system(item, fs)
+            }
             What::Seal => self.seal(item),
-            What::Link { to } => self.link_beside(&item.place, to),
+            What::Link { to } => {
+                self.link_beside(&item.place, to);
+                Ok(())
+            }
         }
     }
 
-    fn bind(&mut self, item: &Item, tree: &Tree, directory: bool) {
+    fn bind(&mut self, item: &Item, tree: &Tree, directory: bool) -> Result<()> {
         let about = format!("bind on {}", item.place.shown);
         let (mount, recursive) = self.source(&about, tree);
         self.open_target(&about, &item.place, directory);
         self.check_target(&about, &item.place);
         let changes = changes_of_bind(item, recursive);
         self.attach(&about, &mount, self.target.into(), &changes);
+        let expect = Expect {
+            attrs: both(item.attrs, item.recursive_attrs),
+            below: recursive.then_some(item.recursive_attrs),
+            propagation: item.propagation.kind_flag(),
+            optional: false,
+        };
+        self.note_now(&about, &item.place, &mount, expect)?;
         self.close(&about, self.target);
         self.close_source(&about, tree);
         if item.place.bytes() == b"proc" {
             self.verify(&about, &item.place, PROC);
         }
+        Ok(())
     }
 
-    fn file_system(
-        &mut self,
-        item: &Item,
-        fstype: &std::ffi::CStr,
-        data: &[(std::ffi::CString, Option<std::ffi::CString>)],
-    ) {
-        let kind = fstype.to_string_lossy();
-        let about = format!("mount {kind} on {}", item.place.shown);
-        self.push(format!("{about}: begin"), Step::FsOpen { fstype: fstype.into(), out: self.context });
-        for (key, value) in data {
-            self.parameter(&about, key, value.as_deref());
-        }
-        let (attrs, later) = self.attributes_of_new(item);
-        let step = Step::FsMount { context: self.context, attrs, out: self.mount };
-        self.push(format!("{about}: create"), step);
-        self.close(&about, self.context);
-        self.open_target(&about, &item.place, true);
-        let magic = match fstype.to_bytes() {
+    fn file_system(&mut self, item: &Item, fs: NewFs<'_>) -> Result<()> {
+        let about = format!("mount {} on {}", fs.fstype.to_string_lossy(), item.place.shown);
+        let magic = match fs.fstype.to_bytes() {
             b"proc" => Some(PROC),
             b"sysfs" => Some(SYSFS),
             _ => None,
         };
+        let (attrs, later) = self.attributes_of_new(item);
+        let entries = self.backend.filesystem(&about, &NewFs { attrs, ..fs })?;
+        self.extend(entries);
+        self.open_target(&about, &item.place, true);
         if magic.is_some() && !item.place.is_strict() {
             self.close(&about, self.target);
             self.reopen_strictly(&about, &item.place);
         }
         self.check_target(&about, &item.place);
-        self.attach(&about, &self.mount.into(), self.target.into(), &[later]);
+        let mount = self.mount.into();
+        self.attach(&about, &mount, self.target.into(), &[later]);
+        let expect = Expect {
+            attrs: both(item.attrs, item.recursive_attrs),
+            below: None,
+            propagation: item.propagation.kind_flag(),
+            optional: false,
+        };
+        self.note_now(&about, &item.place, &mount, expect)?;
         self.close(&about, self.target);
         self.close(&about, self.mount);
         if let Some(magic) = magic {
             self.verify(&about, &item.place, magic);
         }
+        Ok(())
     }
 
-    pub(super) fn parameter(&mut self, about: &str, key: &std::ffi::CStr, value: Option<&std::ffi::CStr>) {
-        let (context, name) = (self.context, key.to_string_lossy());
-        let (about, step) = match value {
-            Some(value) => (
-                format!("{about}: set {name}={}", value.to_string_lossy()),
-                Step::FsString { context, key: key.into(), value: value.into() },
-            ),
-            None => (format!("{about}: set {name}"), Step::FsFlag { context, key: key.into() }),
-        };
+    pub(super) fn note_now(&mut self, about: &str, place: &Place, mount: &At, expect: Expect) -> Result<()> {
+        let (about, step) = self.note(about, Some(place), mount, expect)?;
         self.push(about, step);
+        Ok(())
     }
 
     /// The attributes that a new file system is mounted with, and what has to be changed afterwards.
@@ -111,10 +104,9 @@ impl Steps<'_> {
         if item.propagation.kind != PropagationKind::Private {
             later.propagation = item.propagation.kind_flag();
         }
-        // mount(2) has had this flag since 5.10, fsmount(2) since 5.14.
-        let hidden = if self.mount_setattr { MountAttrs::empty() } else { MountAttrs::NOSYMFOLLOW };
-        later.attrs = Attributes::set(all.set & hidden);
-        (all.set - hidden, later)
+        let late = self.backend.late();
+        later.attrs = Attributes::set(all.set & late);
+        (all.set - late, later)
     }
 
     /// The descriptor of a source, and whether it may hold more than one mount.
@@ -123,8 +115,8 @@ impl Steps<'_> {
             Tree::Detached { tree, recursive } => (tree.clone(), *recursive),
             Tree::ByPath { path, recursive } => {
                 let about = format!("{about}: copy {}", path.to_string_lossy());
-                let step = self.copy_of_path(path, *recursive);
-                self.push(about, step);
+                let entries = self.backend.copy_path(&about, path, *recursive);
+                self.extend(entries);
                 (self.mount.into(), *recursive)
             }
         }
@@ -144,21 +136,10 @@ impl Steps<'_> {
         }
     }
 
-    /// Attaches a detached mount with its attributes: before where the kernel can, right after where not.
+    /// Attaches a mount with its attributes.
     pub(super) fn attach(&mut self, about: &str, mount: &At, to: At, changes: &[Change]) {
-        let entries = self.attach_entries(about, mount, to, changes);
+        let entries = self.backend.attach(about, mount, to, changes);
         self.extend(entries);
-    }
-
-    pub(super) fn attach_entries(&self, about: &str, mount: &At, to: At, changes: &[Change]) -> Vec<Entry> {
-        let changes = changes.iter().filter(|change| !change.is_empty());
-        let attach = (format!("{about}: attach"), Step::MoveMount { from: mount.clone(), to });
-        if self.mount_setattr {
-            let entries = changes.map(|change| set_attributes(about, mount, *change));
-            return entries.chain([attach]).collect();
-        }
-        let entries = changes.flat_map(|change| change_attached(about, mount, *change));
-        std::iter::once(attach).chain(entries).collect()
     }
 
     /// Looks at the place again: it is the file system that was meant.
@@ -170,22 +151,17 @@ impl Steps<'_> {
     }
 
     /// Gives its attributes to a mount that had to be filled first.
-    fn seal(&mut self, item: &Item) {
+    fn seal(&mut self, item: &Item) -> Result<()> {
         let about = format!("finish {}", item.place.shown);
         self.open_target(&about, &item.place, true);
         let change = Change { recursive: false, attrs: item.attrs, propagation: SAME };
-        let entries = self.change_entries(&about, &self.target.into(), change);
+        let target = self.target.into();
+        let entries = self.backend.change(&about, &target, change);
         self.extend(entries);
+        let expect = Expect { attrs: item.attrs, ..Expect::private(MountAttrs::empty()) };
+        self.note_now(&about, &item.place, &target, expect)?;
         self.close(&about, self.target);
-    }
-
-    /// Changes a mount that is attached already.
-    pub(super) fn change_entries(&self, about: &str, mount: &At, change: Change) -> Vec<Entry> {
-        if self.mount_setattr {
-            vec![set_attributes(about, mount, change)]
-        } else {
-            change_attached(about, mount, change).collect()
-        }
+        Ok(())
     }
 }
 
@@ -218,30 +194,4 @@ fn both(first: Attributes, second: Attributes) -> Attributes {
     all.set = MountAttrs::from_bits_retain(all.set.bits() & !second.clear) | second.set;
     all.clear = (all.clear & !second.set.bits()) | second.clear;
     all
-}
-
-fn set_attributes(about: &str, mount: &At, change: Change) -> Entry {
-    let Attributes { set, clear } = change.attrs;
-    let step = Step::SetAttributes {
-        mount: mount.clone(),
-        recursive: change.recursive,
-        set,
-        clear,
-        propagation: change.propagation,
-    };
-    (format!("{about}: set the attributes"), step)
-}
-
-/// The same with `mount(2)`, on an attached mount.
-fn change_attached(about: &str, mount: &At, change: Change) -> impl Iterator<Item = Entry> + use<> {
-    let recursive = if change.recursive { MountFlags::REC } else { SAME };
-    let propagation = (!change.propagation.is_empty()).then(|| {
-        let step = Step::PropagationOf { mount: mount.clone(), flags: change.propagation | recursive };
-        (format!("{about}: set the propagation"), step)
-    });
-    let attributes = (!change.attrs.is_empty()).then(|| {
-        let (flags, clear) = change.attrs.as_flags();
-        (format!("{about}: set the attributes"), Step::RemountBind { mount: mount.clone(), flags, clear })
-    });
-    propagation.into_iter().chain(attributes)
 }

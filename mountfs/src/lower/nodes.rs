@@ -3,7 +3,8 @@
 use cofferdam_sys::mount::{MountAttrs, MountFlags};
 use cofferdam_sys::plan::Step;
 
-use super::attach::Change;
+use super::backend::Change;
+use super::check::Expect;
 use super::steps::Steps;
 use crate::place::Place;
 use crate::prepare::{Links, Node, Tree};
@@ -23,7 +24,7 @@ impl Steps<'_> {
     pub(super) fn nodes(&mut self, nodes: &[Node]) -> Result<()> {
         for node in nodes {
             match &node.bind {
-                Some(tree) => self.bind_node(node, tree),
+                Some(tree) => self.bind_node(node, tree)?,
                 None => self.make_node(node)?,
             }
         }
@@ -53,7 +54,7 @@ impl Steps<'_> {
     }
 
     /// A user namespace can make no devices, but may use the host's.
-    fn bind_node(&mut self, node: &Node, tree: &Tree) {
+    fn bind_node(&mut self, node: &Node, tree: &Tree) -> Result<()> {
         let about = format!("device {}", node.place.shown);
         let (mount, _) = self.source(&about, tree);
         if node.device.kind == DeviceKind::Char {
@@ -63,14 +64,14 @@ impl Steps<'_> {
         }
         self.open_target(&about, &node.place, false);
         self.check_target(&about, &node.place);
-        let change = Change {
-            recursive: false,
-            attrs: Attributes::set(MountAttrs::NOSUID | MountAttrs::NOEXEC),
-            propagation: MountFlags::PRIVATE,
-        };
+        let attrs = MountAttrs::NOSUID | MountAttrs::NOEXEC;
+        let change =
+            Change { recursive: false, attrs: Attributes::set(attrs), propagation: MountFlags::PRIVATE };
         self.attach(&about, &mount, self.target.into(), &[change]);
+        self.note_now(&about, &node.place, &mount, Expect::private(attrs))?;
         self.close(&about, self.target);
         self.close_source(&about, tree);
+        Ok(())
     }
 
     /// Makes the links; what the image has under these names stays.

@@ -1,11 +1,13 @@
 //! The steps that many mounts share.
 
-use cofferdam_sys::mount::OpenTree;
 use cofferdam_sys::open::{Open, Resolve};
-use cofferdam_sys::plan::{Absent, At, Plan, Slot, Step};
+use cofferdam_sys::plan::{Absent, At, Note, Plan, Slot, Step};
+use cofferdam_sys::readback::IdKind;
 
-use crate::Result;
+use super::backend::Backend;
+use super::check::Check;
 use crate::place::Place;
+use crate::{Host, Result};
 
 /// Resolution below the root: links stay inside.
 const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
@@ -16,30 +18,46 @@ const STRICT: Resolve = Resolve::BENEATH.union(Resolve::NO_SYMLINKS).union(Resol
 /// A plan that grows, with the slots that every mount uses anew.
 pub(super) struct Steps<'plan> {
     plan: &'plan mut Plan,
-    pub(super) mount_setattr: bool,
+    pub(super) backend: Backend,
+    pub(super) id_kind: IdKind,
+    /// What is to be read back in the end.
+    pub(super) checks: Vec<Check>,
     /// The new root.
     pub(super) root: At,
     /// The slot of the new root, when the child opens it.
     pub(super) root_slot: Slot,
     /// What is mounted on.
     pub(super) target: Slot,
-    /// A file system's context.
-    pub(super) context: Slot,
     /// A mount that is not attached yet.
     pub(super) mount: Slot,
     /// The directory that masks are copies of.
     pub(super) mask: Slot,
+    /// The host's procfs.
+    pub(super) proc: Slot,
 }
 
 /// A step with its reason, before it is in the plan.
 pub(super) type Entry = (String, Step);
 
 impl<'plan> Steps<'plan> {
-    pub(super) fn new(plan: &'plan mut Plan, mount_setattr: bool) -> Result<Self> {
+    pub(super) fn new(plan: &'plan mut Plan, host: Host) -> Result<Self> {
         let root_slot = plan.slot()?;
-        let (target, context) = (plan.slot()?, plan.slot()?);
-        let (mount, mask) = (plan.slot()?, plan.slot()?);
-        Ok(Self { plan, mount_setattr, root: root_slot.into(), root_slot, target, context, mount, mask })
+        let (target, context, mount) = (plan.slot()?, plan.slot()?, plan.slot()?);
+        let (mask, source, stage, proc) = (plan.slot()?, plan.slot()?, plan.slot()?, plan.slot()?);
+        let Host { api, nosymfollow, .. } = host;
+        let backend = Backend { api, nosymfollow, context, mount, source, stage };
+        Ok(Self {
+            plan,
+            backend,
+            id_kind: host.id_kind(),
+            checks: Vec::new(),
+            root: root_slot.into(),
+            root_slot,
+            target,
+            mount,
+            mask,
+            proc,
+        })
     }
 
     pub(super) fn push(&mut self, about: impl Into<String>, step: Step) {
@@ -54,6 +72,10 @@ impl<'plan> Steps<'plan> {
 
     pub(super) fn close(&mut self, about: &str, slot: Slot) {
         self.push(format!("{about}: close"), Step::Close(slot));
+    }
+
+    pub(super) fn new_note(&mut self) -> Result<Note> {
+        Ok(self.plan.note()?)
     }
 
     /// Opens the place to mount on, making it when it is missing.
@@ -97,27 +119,9 @@ impl<'plan> Steps<'plan> {
         self.push(format!("{about}: open it, if it is there"), step);
         self.extend(rest);
     }
-
-    /// A copy of what the child finds on the host by path.
-    pub(super) fn copy_of_path(&self, path: &std::ffi::CStr, recursive: bool) -> Step {
-        let recursive = if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
-        Step::OpenTree {
-            dir: At::Cwd,
-            path: path.into(),
-            flags: OpenTree::CLONE | recursive,
-            out: self.mount,
-        }
-    }
-
-    /// A copy of the mount behind a descriptor.
-    pub(super) fn copy_of(&self, from: Slot, recursive: bool) -> Step {
-        let recursive = if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
-        let flags = OpenTree::CLONE | OpenTree::EMPTY_PATH | recursive;
-        Step::OpenTree { dir: from.into(), path: c"".into(), flags, out: self.mount }
-    }
 }
 
-/// How many steps to leave out. A list here has fewer than ten.
+/// How many steps to leave out. A list here has fewer than thirty.
 pub(super) fn count(entries: &[Entry]) -> u16 {
     u16::try_from(entries.len()).unwrap_or(u16::MAX)
 }

@@ -2,10 +2,11 @@
 
 use cofferdam_sys::plan::{Exec, Plan};
 
-use crate::{Host, Mount, RootFs};
+use crate::{Api, Host, Mount, RootFs};
 
-const NEW: Host = Host { mount_setattr: true, detached: false };
-const LEGACY: Host = Host { mount_setattr: false, detached: false };
+const NEW: Host = Host { api: Api::Setattr, nosymfollow: true, statmount: true, detached: false };
+const LEGACY: Host = Host { api: Api::Fsmount, nosymfollow: false, statmount: false, detached: false };
+const OLDEST: Host = Host { api: Api::Mount, ..LEGACY };
 
 fn rootfs(mounts: &[(&str, &str, &str, &str)]) -> RootFs {
     let mut rootfs = RootFs::new("/");
@@ -58,6 +59,7 @@ fn binds() {
         ("bind", "/etc/passwd", "/etc/passwd", "bind,ro,noatime"),
     ];
     insta::assert_snapshot!(printed(&rootfs(&mounts), LEGACY));
+    insta::assert_snapshot!(printed(&rootfs(&mounts), OLDEST));
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn skips_end_where_the_next_path_begins() {
     let mut rootfs = rootfs(&[]);
     rootfs.masked = vec!["/a".into(), "/b".into()];
     rootfs.readonly_paths = vec!["/c".into(), "/d".into()];
-    for host in [NEW, LEGACY] {
+    for host in [NEW, LEGACY, OLDEST] {
         let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
         rootfs.prepare(&host).unwrap().lower(&mut plan).unwrap();
         let mut seen = 0;

@@ -1,9 +1,10 @@
 //! What is refused before anything runs.
 
 use super::*;
+use crate::Api;
 
 /// A caller without privilege on a new kernel, so that nobody must be root.
-const HOST: Host = Host { mount_setattr: true, detached: false };
+const HOST: Host = Host { api: Api::Setattr, nosymfollow: true, statmount: true, detached: false };
 
 fn with(fstype: &str, source: &str, target: &str, options: &[&str]) -> RootFs {
     let mut rootfs = RootFs::new("/");
@@ -56,7 +57,7 @@ fn parameters_are_checked() {
 
 #[test]
 fn an_old_kernel_is_told_what_it_lacks() {
-    let old = HOST.without_mount_setattr();
+    let old = HOST.at_most(Api::Fsmount);
     let recursive = with("bind", "/etc", "/mnt", &["rbind", "rro"]);
     let error = recursive.prepare(&old).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedKernel);

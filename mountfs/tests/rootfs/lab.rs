@@ -8,18 +8,18 @@
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cofferdam_mountfs::{Host, RootFs};
+use cofferdam_mountfs::{Api, Host, RootFs};
 use cofferdam_sys::clone::{Namespaces, unshare};
 use cofferdam_sys::mount::{MountFlags, mount};
 use cofferdam_sys::open::{chmodat, mknodat};
 use cofferdam_sys::plan::{At, Exec, Plan, Step};
 use cofferdam_sys::process::Exit;
-use cofferdam_sys::spawn::{Failure, Request, spawn};
+use cofferdam_sys::spawn::{Failure, Request, Spawning, spawn};
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -38,21 +38,32 @@ pub(crate) struct Mode {
     pub(crate) user: Option<u32>,
 }
 
+impl Mode {
+    /// Whether it is without `mount_setattr(2)`.
+    pub(crate) fn is_old(&self) -> bool {
+        self.host.api() < Api::Setattr
+    }
+}
+
 /// Each way to mount, with and without a user namespace.
 pub(crate) fn modes() -> Vec<Mode> {
     let host = Host::probe().unwrap();
-    let legacy = host.without_mount_setattr();
     let mode = |name, host, user| Mode { name, host, user };
+    let old = host.at_most(Api::Fsmount).without_statmount();
+    let oldest = host.at_most(Api::Mount).without_statmount();
     vec![
         mode("plain", host, None),
-        mode("legacy", legacy, None),
+        mode("without statmount", host.without_statmount(), None),
+        mode("before 5.12", old, None),
+        mode("before 5.2", oldest, None),
         mode("by path", host.without_detached_trees(), None),
-        mode("legacy, by path", legacy.without_detached_trees(), None),
+        mode("before 5.12, by path", old.without_detached_trees(), None),
         mode("user namespace", host, Some(100_000)),
-        mode("user namespace, legacy", legacy, Some(100_000)),
+        mode("user namespace, before 5.12", old, Some(100_000)),
         // Without detached trees the child itself must be able to reach the image.
         mode("user namespace, by path", host.without_detached_trees(), Some(0)),
-        mode("user namespace, legacy, by path", legacy.without_detached_trees(), Some(0)),
+        mode("user namespace, before 5.12, by path", old.without_detached_trees(), Some(0)),
+        mode("user namespace, before 5.2", oldest, Some(0)),
     ]
 }
 
@@ -88,42 +99,62 @@ impl Lab {
 
     /// Runs a script in the container; its output and end.
     pub(crate) fn run(&self, rootfs: &RootFs, script: &str) -> Result<(String, Exit), Failure> {
+        self.run_with(rootfs, script, |_| {})
+    }
+
+    /// The same with a plan that was disturbed.
+    pub(crate) fn run_with(
+        &self,
+        rootfs: &RootFs,
+        script: &str,
+        disturb: impl FnOnce(&mut Plan),
+    ) -> Result<(String, Exit), Failure> {
         own(&self.dir, self.mode.user.unwrap_or(0));
+        let (mut read, write) = std::io::pipe().unwrap();
+        let mut plan = self.plan(rootfs, script, write.into());
+        disturb(&mut plan);
+        let child = self.start(&plan)?.finish()?;
+        drop(plan);
+        let mut output = String::new();
+        read.read_to_string(&mut output).unwrap();
+        Ok((output, child.wait().unwrap()))
+    }
+
+    /// The steps of a container that runs a script.
+    pub(crate) fn plan(&self, rootfs: &RootFs, script: &str, output: OwnedFd) -> Plan {
         let text = |text: &str| CString::new(text).unwrap();
         let exec = Exec {
             candidates: vec![text("/bin/sh")],
             args: ["sh", "-c", script].map(text).into(),
             env: vec![text("PATH=/bin")],
         };
-        let (mut read, write) = std::io::pipe().unwrap();
-        let write: std::os::fd::OwnedFd = write.into();
         let mut plan = Plan::new(exec);
-        plan.push("standard output", Step::Duplicate { from: At::from(write.try_clone().unwrap()), to: 1 });
-        plan.push("standard error", Step::Duplicate { from: At::from(write), to: 2 });
+        plan.push("standard output", Step::Duplicate { from: At::from(output.try_clone().unwrap()), to: 1 });
+        plan.push("standard error", Step::Duplicate { from: At::from(output), to: 2 });
         plan.push("wait for the id maps", Step::WaitForParent);
         if self.mode.user.is_some() {
             plan.push("be root's group", Step::Gid(0));
             plan.push("be root", Step::Uid(0));
         }
         rootfs.prepare(&self.mode.host).unwrap().lower(&mut plan).unwrap();
+        plan
+    }
 
+    /// Starts a child that walks the plan.
+    pub(crate) fn start<'plan>(&self, plan: &'plan Plan) -> Result<Spawning<'plan>, Failure> {
         let mut namespaces = Namespaces::MOUNT | Namespaces::PID | Namespaces::IPC | Namespaces::NET;
         namespaces |= Namespaces::CGROUP | Namespaces::UTS;
         if self.mode.user.is_some() {
             namespaces |= Namespaces::USER;
         }
-        let mut spawning = spawn(&plan, &Request { namespaces, cgroup: None }).unwrap();
+        let mut spawning = spawn(plan, &Request { namespaces, cgroup: None }).unwrap();
         if let Some(first) = self.mode.user {
             for map in ["uid_map", "gid_map"] {
                 fs::write(format!("/proc/{}/{map}", spawning.pid()), format!("0 {first} 65536")).unwrap();
             }
         }
         spawning.release()?;
-        let child = spawning.finish()?;
-        drop(plan);
-        let mut output = String::new();
-        read.read_to_string(&mut output).unwrap();
-        Ok((output, child.wait().unwrap()))
+        Ok(spawning)
     }
 
     /// Runs a script that must succeed; its output.
@@ -216,7 +247,7 @@ fn make_image(lab: &Lab) {
 }
 
 /// Gives everything to the container's root; does not cross into other file systems.
-fn own(path: &Path, id: u32) {
+pub(crate) fn own(path: &Path, id: u32) {
     use std::os::unix::fs::MetadataExt;
     lchown(path, Some(id), Some(id)).unwrap();
     if path.is_symlink() || !path.is_dir() {

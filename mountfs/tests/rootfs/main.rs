@@ -3,15 +3,23 @@
 //! Needs root and a static busybox. A plan that is wrong can do to the machine what root can, so these tests
 //! are for a machine to throw away: `cargo xtask test` runs them in a guest.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is a test"
+)]
 
 mod lab;
+mod races;
+mod readback;
 
 use std::ffi::CString;
 use std::fs;
 use std::path::Path;
 
-use cofferdam_mountfs::{Device, DeviceKind, ErrorKind, Mount, Propagation, PropagationKind, RootFs};
+use cofferdam_mountfs::{Api, Device, DeviceKind, ErrorKind, Mount, Propagation, PropagationKind, RootFs};
 use cofferdam_sys::mount::{MountFlags, Unmount, mount, umount2};
 use cofferdam_sys::spawn::Failure;
 use lab::{Lab, in_each_mode, in_mode, modes, mounts, require};
@@ -166,7 +174,7 @@ fn recursive_attributes_reach_every_mount() {
         let mut rootfs = lab.rootfs();
         add(&mut rootfs, "bind", volume.to_str().unwrap(), "/volume", &["rbind", "rro"]);
         rootfs.default_devices = false;
-        if lab.mode.name.contains("legacy") {
+        if lab.mode.is_old() {
             let error = rootfs.prepare(&lab.mode.host).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedKernel);
             assert!(error.hint().unwrap().contains("Linux 5.12"), "{error:?}");
@@ -194,19 +202,19 @@ fn a_readonly_path_leaves_nothing_writable_below() {
         rootfs.default_devices = false;
         fs::write(lab.image().join("fixed/below/mounted"), "").unwrap();
         let script = "try fixed touch /fixed/new; try below touch /fixed/below/new; ls /fixed/below";
-        if lab.mode.name == "user namespace, legacy, by path" {
+        if lab.mode.is_old() && lab.mode.user == Some(0) {
             // The kernel hides nothing that was mounted for a reason: the start fails.
             let failure = lab.run(&rootfs, script).unwrap_err();
             assert!(failure.to_string().contains("copy it: EINVAL"), "{failure}");
             return untmpfs(&lab.image().join("fixed/below"));
         }
         let output = lab.output(&rootfs, &format!("{TRY}{script}"));
-        let seen = if lab.mode.name.contains("legacy") { "mark" } else { "mounted" };
+        let seen = if lab.mode.is_old() { "mark" } else { "mounted" };
         let expected = format!("fixed: Read-only file system\nbelow: Read-only file system\n{seen}\n");
         assert_eq!(output, expected, "{}", lab.mode.name);
 
         add(&mut rootfs, "tmpfs", "", "/fixed/mount", &[]);
-        if lab.mode.name.contains("legacy") {
+        if lab.mode.is_old() {
             let error = rootfs.prepare(&lab.mode.host).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedKernel);
             assert!(error.to_string().contains("/fixed/mount"), "{error}");
@@ -341,7 +349,8 @@ fn propagation_is_what_was_asked() {
 fn a_shared_volume_reaches_the_host() {
     in_each_mode(|lab| {
         // In a user namespace, and without detached trees, the kernel lets nothing out.
-        let reaches = lab.mode.name == "plain" || lab.mode.name == "legacy" || lab.mode.user == Some(100_000);
+        let by_path = lab.mode.name.contains("by path") || lab.mode.host.api() == Api::Mount;
+        let reaches = !by_path;
         for (option, reaches) in [("rshared", reaches), ("rslave", false), ("rprivate", false)] {
             lab.write("volume/mount/mark", "");
             let mut rootfs = lab.rootfs();

@@ -5,7 +5,7 @@ use super::ns;
 use crate::guest::mounts::{self, Mounted};
 use crate::guest::paths;
 use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_mountfs::{ErrorKind, Host, Mount, RootFs};
+use cofferdam_mountfs::{Api, ErrorKind, Host, Mount, RootFs};
 use cofferdam_ns::{Isolation, Namespaces};
 use nix::mount::MsFlags;
 use std::fs::{self, Permissions};
@@ -72,6 +72,13 @@ struct Way {
     user_namespace: bool,
 }
 
+impl Way {
+    /// Whether it is without `mount_setattr(2)`.
+    fn is_old(&self) -> bool {
+        self.host.api() < Api::Setattr
+    }
+}
+
 /// All ways: with and without a user namespace, with and without what newer kernels have.
 fn ways() -> Result<Vec<Way>> {
     let host = Host::probe()?;
@@ -79,8 +86,10 @@ fn ways() -> Result<Vec<Way>> {
     for (user_namespace, name, host) in [
         (false, "as it comes", host),
         (true, "as it comes", host),
-        (true, "without mount_setattr", host.without_mount_setattr()),
+        (true, "without mount_setattr and statmount", host.at_most(Api::Fsmount).without_statmount()),
         (true, "without detached trees", host.without_detached_trees()),
+        (false, "with mount(2) alone", host.at_most(Api::Mount)),
+        (true, "with mount(2) alone", host.at_most(Api::Mount).without_statmount()),
     ] {
         let place = if user_namespace { "in a user namespace" } else { "as the host's root" };
         ways.push(Way { name: format!("{name}, {place}"), host, user_namespace });
@@ -210,8 +219,7 @@ fn recursive_read_only(ctx: &mut Context) -> Result {
     let attempt = "write:/data/inner/file=x";
     for way in ways()? {
         root.mounts = vec![bind(["rbind", "rro"])?];
-        let able = ctx.has("mount_setattr")? && !way.name.starts_with("without mount_setattr");
-        if able {
+        if !way.is_old() {
             ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "!EROFS", "the submount, {}", way.name);
         } else {
             let error = root.prepare(&way.host).err().or_fail(&way.name)?;
