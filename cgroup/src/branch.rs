@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Cgroup, Controllers, Error, ErrorKind, Result};
+use crate::node::components;
+use crate::{Cgroup, Controllers, ErrorKind, Result};
 
 /// A new cgroup and the parents that were made for it. Nothing is removed by dropping it.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ impl Branch {
         }
     }
 
+    /// A cgroup that was there, with no parents to take back.
+    pub(crate) fn of(leaf: Cgroup) -> Self {
+        Self { leaf, made: Vec::new() }
+    }
+
     /// The new cgroup.
     pub fn leaf(&self) -> &Cgroup {
         &self.leaf
@@ -70,10 +76,8 @@ impl Branch {
 }
 
 fn grow(root: &Cgroup, path: &str, controllers: &Controllers, made: &mut Vec<Cgroup>) -> Result<Cgroup> {
-    let mut names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    let last = names.pop().ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, format!("`{}` names no cgroup", path.escape_default()))
-    })?;
+    let mut names = components(path)?;
+    let last = names.pop().unwrap_or_default();
     let mut at = root.try_clone()?;
     for name in names {
         at.enable(controllers)?;

@@ -192,4 +192,4 @@ fn failed(what: String, number: Errno) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

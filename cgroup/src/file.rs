@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -46,7 +46,7 @@ impl In<'_> {
     /// The content of a file.
     pub(crate) fn read(self, name: &str) -> Result<String> {
         let mut file = self.reader(name)?;
-        self.read_all(name, &mut file)
+        rest(&self.path.join(name), &mut file)
     }
 
     /// The content of a file, `None` when there is no such file.
@@ -58,19 +58,9 @@ impl In<'_> {
         }
     }
 
-    /// The rest of an open file, for which `name` stands in a message.
-    pub(crate) fn read_all(self, name: &str, file: &mut File) -> Result<String> {
-        let what = || format!("read {}", self.path.join(name).display());
-        let mut bytes = Vec::new();
-        let count = file
-            .take(READ_LIMIT)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::system(what(), errno::from_io(&error)))?;
-        if u64::try_from(count).is_ok_and(|count| count >= READ_LIMIT) {
-            return Err(Error::new(ErrorKind::Invalid, format!("{}: more than 16 MiB", what())));
-        }
-        String::from_utf8(bytes)
-            .map_err(|_| Error::new(ErrorKind::Invalid, format!("{}: it is not UTF-8", what())))
+    /// The number in a file, `None` when there is no such file.
+    pub(crate) fn number_if_there(self, name: &str) -> Result<Option<u64>> {
+        self.read_if_there(name)?.map(|text| number(name, &text)).transpose()
     }
 
     /// Writes a value in one call.
@@ -82,6 +72,28 @@ impl In<'_> {
             Error::system(format!("write `{}` to {}", value.escape_default(), path.display()), number)
         })
     }
+}
+
+/// The rest of an open file, which messages name by its path.
+pub(crate) fn rest(path: &Path, file: &mut File) -> Result<String> {
+    let what = || format!("read {}", path.display());
+    let mut bytes = Vec::new();
+    let count = file
+        .take(READ_LIMIT)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::system(what(), errno::from_io(&error)))?;
+    if u64::try_from(count).is_ok_and(|count| count >= READ_LIMIT) {
+        return Err(Error::new(ErrorKind::Invalid, format!("{}: more than 16 MiB", what())));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(ErrorKind::Invalid, format!("{}: it is not UTF-8", what())))
+}
+
+/// The content of an open file from its start.
+pub(crate) fn again(path: &Path, file: &mut File) -> Result<String> {
+    file.seek(SeekFrom::Start(0))
+        .map_err(|error| Error::system(format!("read {}", path.display()), errno::from_io(&error)))?;
+    rest(path, file)
 }
 
 /// A number as the kernel prints it; `max` is `u64::MAX`.

@@ -1,4 +1,4 @@
-//! Which cgroup hierarchies are mounted, and where the caller is in the v2 one.
+//! Which cgroup hierarchies are mounted, and where the caller is in them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_sys::errno;
 
-use crate::{Error, ErrorKind, Result};
+use crate::position::Positions;
+use crate::{Error, ErrorKind, Result, v1};
 
 /// A mounted cgroup v2 hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +29,14 @@ pub enum Hierarchy {
     Hybrid {
         /// The v2 hierarchy.
         v2: Mount,
+        /// The v1 hierarchies.
+        v1: Vec<v1::Mount>,
     },
     /// v1 only.
-    Legacy,
+    Legacy {
+        /// The v1 hierarchies.
+        v1: Vec<v1::Mount>,
+    },
     /// No cgroup file system is mounted.
     None,
 }
@@ -52,47 +58,55 @@ impl Hierarchy {
     ///
     /// Lines that are none are left out: what cannot be read is no hierarchy that could be used.
     pub fn of_mountinfo(text: &[u8]) -> Self {
-        let mut v1 = false;
+        let mut v1: Vec<v1::Mount> = Vec::new();
         let mut found: Vec<Mount> = Vec::new();
-        for (mount, fstype) in text.split(|byte| *byte == b'\n').filter_map(line) {
+        for (mount, fstype, options) in text.split(|byte| *byte == b'\n').filter_map(line) {
             // A later mount on the same point hides the earlier one.
             found.retain(|other| other.point != mount.point);
+            v1.retain(|other| other.mount.point != mount.point);
             match fstype {
                 b"cgroup2" => found.push(mount),
-                b"cgroup" => v1 = true,
+                b"cgroup" => v1.push(v1::Mount::new(mount, options)),
                 _ => {}
             }
         }
-        let usual = |mount: &&Mount| mount.point.starts_with("/sys/fs/cgroup");
-        let whole = |mount: &&Mount| mount.root == Path::new("/");
-        let best = found
-            .iter()
-            .find(|mount| usual(mount) && whole(mount))
-            .or_else(|| found.iter().find(usual))
-            .or_else(|| found.iter().find(whole))
-            .or(found.first());
-        match (best.cloned(), v1) {
-            (Some(mount), false) => Hierarchy::Unified(mount),
-            (Some(mount), true) if mount.point == Path::new("/sys/fs/cgroup") => Hierarchy::Unified(mount),
-            (Some(v2), true) => Hierarchy::Hybrid { v2 },
-            (None, true) => Hierarchy::Legacy,
-            (None, false) => Hierarchy::None,
+        let v1 = one_of_each(v1);
+        match (best(&found, |mount| mount).cloned(), v1.is_empty()) {
+            (Some(mount), true) => Hierarchy::Unified(mount),
+            (Some(mount), false) if mount.point == Path::new(USUAL) => Hierarchy::Unified(mount),
+            (Some(v2), false) => Hierarchy::Hybrid { v2, v1 },
+            (None, false) => Hierarchy::Legacy { v1 },
+            (None, true) => Hierarchy::None,
         }
     }
 
     /// The v2 hierarchy, where there is one.
     pub fn v2(&self) -> Option<&Mount> {
         match self {
-            Hierarchy::Unified(mount) | Hierarchy::Hybrid { v2: mount } => Some(mount),
-            Hierarchy::Legacy | Hierarchy::None => None,
+            Hierarchy::Unified(mount) | Hierarchy::Hybrid { v2: mount, .. } => Some(mount),
+            Hierarchy::Legacy { .. } | Hierarchy::None => None,
         }
+    }
+
+    /// The v1 hierarchies, each once; none in a v2 layout.
+    pub fn v1(&self) -> &[v1::Mount] {
+        match self {
+            Hierarchy::Hybrid { v1, .. } | Hierarchy::Legacy { v1 } => v1,
+            Hierarchy::Unified(_) | Hierarchy::None => &[],
+        }
+    }
+
+    /// The v1 hierarchy of a controller by the name that v2 has for it: `io` is v1's `blkio`.
+    pub fn v1_of(&self, controller: &str) -> Option<&v1::Mount> {
+        let name = v1::name_of(controller);
+        self.v1().iter().find(|mount| mount.controllers.contains(name))
     }
 
     /// The v2 hierarchy, or an error that says what there is instead.
     pub(crate) fn require_v2(&self) -> Result<&Mount> {
         self.v2().ok_or_else(|| {
             let (what, hint) = match self {
-                Hierarchy::Legacy => (
+                Hierarchy::Legacy { .. } => (
                     "only cgroup v1 is mounted",
                     "boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 on /sys/fs/cgroup/unified",
                 ),
@@ -105,46 +119,51 @@ impl Hierarchy {
         })
     }
 
-    /// The caller's own cgroup as a path below the mount point, from `/proc/self/cgroup`.
+    /// The caller's own v2 cgroup as a path below the mount point, from `/proc/self/cgroup`.
     ///
     /// Empty for the root of the hierarchy.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] without a v2 hierarchy; [`ErrorKind::NotFound`] when the caller's cgroup
-    /// lies outside what is mounted.
+    /// was removed or lies outside of what is mounted.
     pub fn own_position(&self) -> Result<PathBuf> {
-        const PATH: &str = "/proc/self/cgroup";
-        let mount = self.require_v2()?;
-        let text =
-            fs::read(PATH).map_err(|error| Error::system(format!("read {PATH}"), errno::from_io(&error)))?;
-        position(&text, &mount.root).ok_or_else(|| {
-            let what = format!("{PATH} names no cgroup below {}", mount.root.display());
-            Error::new(ErrorKind::NotFound, what)
-                .with_hint("the caller was moved out of its cgroup namespace, or sees another's mount")
-        })
+        Positions::own()?.v2_below(self.require_v2()?)
     }
 }
 
-/// The v2 line of a `/proc/PID/cgroup` file, relative to a mount's root.
-fn position(text: &[u8], root: &Path) -> Option<PathBuf> {
-    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
-    // A cgroup that was removed under its process.
-    let path = line.strip_suffix(b" (deleted)").unwrap_or(line);
-    let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-    let below = path.strip_prefix(root).ok()?;
-    let inside = below.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    inside.then(|| below.to_owned())
+const USUAL: &str = "/sys/fs/cgroup";
+
+/// Of several mounts of one hierarchy the whole one at its usual place, else what comes nearest.
+fn best<T>(all: &[T], mount: impl Fn(&T) -> &Mount) -> Option<&T> {
+    let usual = |item: &&T| mount(item).point.starts_with(USUAL);
+    let whole = |item: &&T| mount(item).root == Path::new("/");
+    let both = all.iter().find(|item| usual(item) && whole(item));
+    both.or_else(|| all.iter().find(usual)).or_else(|| all.iter().find(whole)).or(all.first())
 }
 
-/// Mount and file system type of one line of mountinfo.
-fn line(line: &[u8]) -> Option<(Mount, &[u8])> {
+/// Each v1 hierarchy once.
+fn one_of_each(mut all: Vec<v1::Mount>) -> Vec<v1::Mount> {
+    let mut kept: Vec<v1::Mount> = Vec::new();
+    while let Some(first) = all.first().cloned() {
+        let same = |other: &v1::Mount| other.controllers == first.controllers && other.name == first.name;
+        let (of_it, others): (Vec<_>, Vec<_>) = all.into_iter().partition(same);
+        kept.extend(best(&of_it, |item| &item.mount).cloned());
+        all = others;
+    }
+    kept
+}
+
+/// Mount, file system type and super block options of one line of mountinfo.
+fn line(line: &[u8]) -> Option<(Mount, &[u8], &[u8])> {
     let mut fields = line.split(|byte| *byte == b' ');
     let root = fields.nth(3)?;
     let point = fields.next()?;
     // Optional fields end at a lone dash.
-    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let mut fields = fields.skip_while(|field| *field != b"-");
+    let fstype = fields.nth(1)?;
+    let options = fields.nth(1).unwrap_or_default();
     let mount = Mount { point: unescape(point), root: unescape(root) };
-    mount.point.is_absolute().then_some((mount, fstype))
+    mount.point.is_absolute().then_some((mount, fstype, options))
 }
 
 /// Blanks, tabs, newlines and backslashes are `\` and three octal digits in mountinfo.
@@ -171,6 +190,7 @@ fn unescape(field: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Controllers;
     use proptest::prelude::*;
 
     const PROC: &str = "22 1 0:21 / /proc rw shared:5 - proc proc rw\n";
@@ -190,11 +210,42 @@ mod tests {
         assert_eq!(of(v2), Hierarchy::Unified(mount("/sys/fs/cgroup", "/")));
         let v1 = "31 22 0:27 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n\
                   32 31 0:28 / /sys/fs/cgroup/pids rw shared:1 master:2 - cgroup cgroup rw,pids\n";
-        assert_eq!(of(v1), Hierarchy::Legacy);
+        let pids = v1::Mount {
+            mount: mount("/sys/fs/cgroup/pids", "/"),
+            controllers: Controllers::parse("pids"),
+            name: None,
+        };
+        assert_eq!(of(v1), Hierarchy::Legacy { v1: vec![pids.clone()] });
         let hybrid = format!("{v1}33 31 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-        assert_eq!(of(&hybrid), Hierarchy::Hybrid { v2: mount("/sys/fs/cgroup/unified", "/") });
+        let v2_beside = mount("/sys/fs/cgroup/unified", "/");
+        assert_eq!(of(&hybrid), Hierarchy::Hybrid { v2: v2_beside, v1: vec![pids.clone()] });
+        assert_eq!(of(&hybrid).v1_of("pids"), Some(&pids));
+        assert_eq!(of(&hybrid).v1_of("memory"), None);
         // The v2 mount is hidden under the tmpfs of the v1 layout.
-        assert_eq!(of(&format!("{v2}{v1}")), Hierarchy::Legacy);
+        assert_eq!(of(&format!("{v2}{v1}")), Hierarchy::Legacy { v1: vec![pids] });
+        // A v1 hierarchy beside v2 at its usual place is somebody's own business.
+        let odd = "35 22 0:40 / /mnt rw - cgroup none rw,net_cls\n";
+        assert_eq!(of(&format!("{v2}{odd}")), Hierarchy::Unified(mount("/sys/fs/cgroup", "/")));
+    }
+
+    #[test]
+    fn each_v1_hierarchy_is_taken_once() {
+        let lines = "40 22 0:30 /x /var/c/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+                     41 22 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                     42 22 0:31 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,release_agent=/x,name=systemd\n\
+                     43 22 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n";
+        let Hierarchy::Legacy { v1 } = of(lines) else { panic!("{:?}", of(lines)) };
+        let shown: Vec<_> =
+            v1.iter().map(|mount| (mount.mount.point.to_str().unwrap(), mount.to_string())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct".to_owned()),
+                ("/sys/fs/cgroup/systemd", "name=systemd".to_owned()),
+                ("/sys/fs/cgroup/blkio", "blkio".to_owned()),
+            ]
+        );
+        assert_eq!(of(lines).v1_of("io").unwrap().to_string(), "blkio");
     }
 
     #[test]
@@ -213,20 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn own_position_is_relative_to_the_mount() {
-        let root = Path::new("/");
-        assert_eq!(position(b"4:memory:/x\n0::/\n", root), Some(PathBuf::new()));
-        assert_eq!(position(b"0::/a/b c\n", root), Some("a/b c".into()));
-        assert_eq!(position(b"0::/a/b\n", Path::new("/a")), Some("b".into()));
-        assert_eq!(position(b"0::/a (deleted)\n", root), Some("a".into()));
-        assert_eq!(position(b"0::/../x\n", root), None);
-        assert_eq!(position(b"0::/ab\n", Path::new("/a")), None);
-        assert_eq!(position(b"4:memory:/x\n", root), None);
-    }
-
-    #[test]
     fn errors_say_what_there_is_instead() {
-        let error = Hierarchy::Legacy.require_v2().unwrap_err();
+        let error = Hierarchy::Legacy { v1: vec![] }.require_v2().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().starts_with("only cgroup v1 is mounted; boot with"), "{error}");
     }
@@ -243,7 +282,6 @@ mod tests {
         #[test]
         fn any_bytes_are_a_layout(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Hierarchy::of_mountinfo(&bytes);
-            let _ = position(&bytes, Path::new("/"));
         }
 
         #[test]

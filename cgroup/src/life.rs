@@ -1,25 +1,21 @@
 //! Freezing, killing, waiting and deleting.
 
-use std::ffi::CString;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use cofferdam_sys::open::{Dir, Open, Resolve, openat2, rmdirat};
-use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
-use cofferdam_sys::{Errno, errno, file, poll};
+use cofferdam_sys::{Errno, poll};
 
+use crate::file::again;
 use crate::{Cgroup, Error, ErrorKind, Events, Result};
 
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 
 /// How long processes may take to stop or to die before that is an error.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause between two looks where the kernel gives no event.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 impl Cgroup {
     /// Stops every process in it and below, and waits until all have stopped (`cgroup.freeze`, Linux 5.2).
@@ -106,10 +102,12 @@ impl Cgroup {
     pub(crate) fn remove(self, timeout: Duration) -> Result<()> {
         let end = deadline(timeout);
         loop {
-            match self.rmdir() {
+            match self.files().rmdir() {
                 Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => return Ok(()),
                 Err(Errno::EBUSY) if Instant::now() < end => {}
-                Err(number) => return Err(self.left(format!("delete {}", self.path().display()), number)),
+                Err(number) => {
+                    return Err(self.files().left(format!("delete {}", self.path().display()), number));
+                }
             }
             let left = end.saturating_duration_since(Instant::now());
             // Empty and busy for a moment: the kernel is still letting go of the last process.
@@ -119,22 +117,6 @@ impl Cgroup {
         }
     }
 
-    /// Removes the directory by its parent's descriptor, when it still is this cgroup's.
-    fn rmdir(&self) -> std::result::Result<(), Errno> {
-        let name = self.path().file_name().and_then(|name| CString::new(name.as_bytes()).ok());
-        let name = name.ok_or(Errno::EINVAL)?;
-        let flags = Open::PATH | Open::DIRECTORY;
-        let parent = openat2(Dir::Fd(self.fd()), c"..", flags, 0, Resolve::NO_XDEV)?;
-        let named =
-            openat2(Dir::Fd(parent.as_fd()), &name, flags, 0, Resolve::BENEATH | Resolve::NO_SYMLINKS)?;
-        let (named, own) = (file::fstat(named.as_fd())?, file::fstat(self.fd())?);
-        if (named.dev, named.ino) != (own.dev, own.ino) {
-            // Ours was removed, and another has its name.
-            return Err(Errno::ENOENT);
-        }
-        rmdirat(Dir::Fd(parent.as_fd()), &name)
-    }
-
     /// The way before Linux 5.14: stop everything so that nothing forks, and signal until all are dead.
     fn kill_by_signals(&self) -> Result<()> {
         // SIGKILL ends a frozen process. The root has no such file, and a delegated one may be closed to
@@ -142,12 +124,12 @@ impl Cgroup {
         let frozen = self.files().write("cgroup.freeze", "1").is_ok();
         let end = deadline(PATIENCE);
         let killed = loop {
-            match self.signal_all() {
+            match self.files().signal_all() {
                 Ok(true) if Instant::now() < end => {
                     let _ = self.wait_while_populated(PAUSE);
                 }
                 Ok(true) => {
-                    break Err(self.left(format!("kill {}", self.path().display()), Errno::EBUSY));
+                    break Err(self.files().left(format!("kill {}", self.path().display()), Errno::EBUSY));
                 }
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
@@ -157,36 +139,6 @@ impl Cgroup {
             let _ = self.files().write("cgroup.freeze", "0");
         }
         killed
-    }
-
-    /// Signals every process in it and below; whether there were any.
-    fn signal_all(&self) -> Result<bool> {
-        let mut any = false;
-        for name in self.children()? {
-            match self.child(&name).and_then(|child| child.signal_all()) {
-                Ok(found) => any |= found,
-                // Removed meanwhile.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let listed = self.procs()?;
-        if listed.contains(&0) {
-            let what = format!("kill {}: it has processes of another PID namespace", self.path().display());
-            return Err(Error::new(ErrorKind::Busy, what)
-                .with_hint("kill it from an outer PID namespace, or use Linux 5.14, which has cgroup.kill"));
-        }
-        let opened: Vec<_> = listed.iter().map(|pid| (*pid, pidfd_open(*pid))).collect();
-        // An id that is still listed after its pidfd was opened was not given to another process before.
-        let still = self.procs()?;
-        for (pid, pidfd) in opened.into_iter().filter(|(pid, _)| still.contains(pid)) {
-            let what = || format!("kill process {pid} of {}", self.path().display());
-            match pidfd.and_then(|pidfd| pidfd_send_signal(pidfd.as_fd(), SIGKILL)) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(number) => return Err(Error::system(what(), number)),
-            }
-        }
-        Ok(any || !still.is_empty())
     }
 
     /// Waits for its end to be empty; whether it was populated at first.
@@ -216,7 +168,7 @@ impl Cgroup {
             }
             if Instant::now() >= end {
                 let what = format!("{aim} {} within {timeout:?}", self.path().display());
-                return Err(self.left(what, Errno::EBUSY));
+                return Err(self.files().left(what, Errno::EBUSY));
             }
             self.pause(&watched, end)?;
         }
@@ -224,10 +176,7 @@ impl Cgroup {
 
     /// Reads the events file again; `None` when the cgroup is gone.
     fn look(&self, watched: &mut File) -> Result<Option<Events>> {
-        let read = watched
-            .seek(SeekFrom::Start(0))
-            .map_err(|error| Error::system("read cgroup.events again", errno::from_io(&error)))
-            .and_then(|_| self.files().read_all("cgroup.events", watched));
+        let read = again(&self.path().join("cgroup.events"), watched);
         match read {
             Ok(text) => Events::parse(&text).map(Some),
             Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
@@ -241,28 +190,9 @@ impl Cgroup {
             Error::system(format!("wait for an event of {}", self.path().display()), number)
         })
     }
-
-    /// An error that names the processes that are in the way.
-    fn left(&self, what: String, number: Errno) -> Error {
-        let error = Error::system(what, number);
-        if number != Errno::EBUSY {
-            return error;
-        }
-        let pids = self.procs().unwrap_or_default();
-        let mut list = pids.iter().take(8).map(i32::to_string).collect::<Vec<_>>().join(", ");
-        if pids.len() > 8 {
-            list.push_str(" …");
-        }
-        let hint = if pids.is_empty() {
-            "a cgroup below is still in use".to_owned()
-        } else {
-            format!("it has processes: {list}")
-        };
-        error.with_kind(ErrorKind::Busy).with_hint(hint)
-    }
 }
 
-fn deadline(timeout: Duration) -> Instant {
+pub(crate) fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now)
 }

@@ -64,7 +64,7 @@ pub struct Process {
 /// The control group of a container.
 #[derive(Debug, Clone)]
 pub struct CgroupPlan {
-    /// The path below the root of the v2 hierarchy, without a leading `/`.
+    /// The path below the roots of the hierarchies, without a leading `/`.
     pub path: String,
     /// What is written before the container is born in it.
     pub limits: Limits,

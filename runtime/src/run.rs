@@ -1,7 +1,7 @@
 //! Acting on a lowered container: the foreground `run` from cgroup to clean-up.
 //!
 //! ```text
-//! open namespaces, root and sources → cgroup and limits → clone3 into it → id maps
+//! open namespaces, root and sources → cgroup and limits → clone3 into it → id maps, v1 cgroups
 //!   → release → the child walks its plan → execve → wait, passing signals on → remove the cgroup
 //! ```
 
@@ -56,6 +56,7 @@ fn launch(
 ) -> Result<Child> {
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(spawning.pid()).map_err(start)?;
+    control.admit(spawning.pid())?;
     prepare_child(container, &spawning, warn)?;
     spawning.release().and_then(|()| spawning.finish()).map_err(|failure| child_failure(container, &failure))
 }

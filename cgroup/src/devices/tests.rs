@@ -6,15 +6,15 @@ use proptest::prelude::*;
 
 /// One use of a device.
 #[derive(Debug, Clone, Copy)]
-struct Use {
-    kind: Kind,
-    access: u32,
-    major: u32,
-    minor: u32,
+pub(crate) struct Use {
+    pub(crate) kind: Kind,
+    pub(crate) access: u32,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
 }
 
 /// What the rules mean, written down as plainly as it can be.
-fn meaning(rules: &[Rule], what: Use) -> bool {
+pub(crate) fn meaning(rules: &[Rule], what: Use) -> bool {
     let names = |rule: &&Rule| {
         rule.kind.is_none_or(|kind| kind == what.kind)
             && rule.major.is_none_or(|major| major == what.major)
@@ -84,21 +84,29 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Block), Just(Kind::Char)]
 }
 
-fn rule() -> impl Strategy<Value = Rule> {
+pub(crate) fn any_rule() -> impl Strategy<Value = Rule> {
     use prop::option::of;
     (any::<bool>(), of(kind()), of(number()), of(number()), 1u8..8).prop_map(
         |(allow, kind, major, minor, access)| Rule { allow, kind, major, minor, access: Access(access) },
     )
 }
 
+pub(crate) fn any_use() -> impl Strategy<Value = Use> {
+    (kind(), 0u32..8, number(), number()).prop_map(|(kind, access, major, minor)| Use {
+        kind,
+        access,
+        major,
+        minor,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn the_program_means_what_the_rules_mean(
-        rules in prop::collection::vec(rule(), 0..8),
-        (kind, access, major, minor) in (kind(), 0u32..8, number(), number()),
+        rules in prop::collection::vec(any_rule(), 0..8),
+        what in any_use(),
     ) {
-        let what = Use { kind, access, major, minor };
         let program = compile(&rules).unwrap();
         prop_assert_eq!(run(&program, what), Some(meaning(&rules, what)));
     }

@@ -65,10 +65,10 @@ fn signals_kill_as_thoroughly() {
     let below = Cgroup::create(group, "below").unwrap();
     let mut one = sleeper(&below);
     group.freeze().unwrap();
-    assert!(group.signal_all().unwrap(), "a process below counts");
+    assert!(group.files().signal_all().unwrap(), "a process below counts");
     group.thaw().unwrap();
     assert_eq!(killed_by(&mut one), Some(SIGKILL));
-    assert!(!group.signal_all().unwrap());
+    assert!(!group.files().signal_all().unwrap());
 
     let mut one = sleeper(&below);
     // Its children come and go faster than a list of them is read.

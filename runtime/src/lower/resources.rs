@@ -102,7 +102,9 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
     if realtime {
         return Err(Error::unsupported("linux.resources.cpu.realtimeRuntime (cgroup v1 only)"));
     }
-    limits.cpu_weight = cpu.shares().filter(|shares| *shares != 0).map(cofferdam_cgroup::weight_of_shares);
+    // Both: the weight for v2, and for v1 the very shares.
+    limits.cpu_shares = cpu.shares().filter(|shares| *shares != 0);
+    limits.cpu_weight = limits.cpu_shares.map(cofferdam_cgroup::weight_of_shares);
     if cpu.quota().is_some() || cpu.period().is_some() {
         let quota_us = cpu.quota().and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0);
         limits.cpu_max = Some(CpuMax {
@@ -110,13 +112,16 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
             period_us: cpu.period().filter(|period| *period > 0).unwrap_or(100_000),
         });
     }
-    let mut file = |name: &str, value: Option<String>| {
-        limits.unified.extend(value.filter(|value| !value.is_empty()).map(|value| (name.to_owned(), value)));
+    limits.cpu_max_burst_us = cpu.burst();
+    limits.cpu_idle = match cpu.idle() {
+        None => None,
+        Some(0) => Some(false),
+        Some(1) => Some(true),
+        Some(_) => return Err(Error::config("linux.resources.cpu.idle", "must be 0 or 1")),
     };
-    file("cpu.max.burst", cpu.burst().map(|burst| burst.to_string()));
-    file("cpu.idle", cpu.idle().map(|idle| idle.to_string()));
-    file("cpuset.cpus", cpu.cpus().clone());
-    file("cpuset.mems", cpu.mems().clone());
+    let list = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
+    limits.cpuset_cpus = list(cpu.cpus());
+    limits.cpuset_mems = list(cpu.mems());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use cofferdam_cgroup::{Branch, Cgroup, ErrorKind as CgroupErrorKind, Hierarchy, Limits};
+use cofferdam_cgroup::{AnyCgroup, Controllers, ErrorKind as CgroupErrorKind, Hierarchy, Limits};
 
 use crate::container::CgroupPlan;
 use crate::{ContainerId, Error, ErrorKind, Result};
@@ -11,56 +11,70 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 /// How long processes that the kernel is still ending may keep the cgroup busy.
 const LAST_BREATH: Duration = Duration::from_secs(10);
 
-/// The cgroup of one container; none where the host has no v2 hierarchy and no limit is asked for.
+/// The cgroup of one container, on whatever layout the host has; none where nothing is asked for and there
+/// is no hierarchy that could hold its processes together.
 pub(super) struct Control {
-    branch: Option<Branch>,
+    cgroup: Option<AnyCgroup>,
 }
 
 impl Control {
     /// Makes the cgroup, its limits and its device rules.
     pub(super) fn create(plan: &CgroupPlan, id: &ContainerId) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
-        if hierarchy.v2().is_none() && plan.limits == Limits::default() && plan.devices.is_empty() {
-            return Ok(Self { branch: None });
+        let holds = hierarchy.v2().is_some() || hierarchy.v1_of("freezer").is_some();
+        if !holds && plan.limits == Limits::default() && plan.devices.is_empty() {
+            return Ok(Self { cgroup: None });
         }
-        let root = Cgroup::root(&hierarchy).map_err(start)?;
-        let branch = Branch::create(&root, &plan.path, &plan.limits.controllers()).map_err(|error| {
-            match error.kind() {
-                CgroupErrorKind::AlreadyExists => {
-                    Error::new(ErrorKind::Exists, format!("container id `{id}` is in use: {error}"))
-                        .with_hint("choose another id or cgroupsPath, or end the container that has it")
+        let cgroup =
+            AnyCgroup::create(&hierarchy, &plan.path, &controllers(plan, &hierarchy)).map_err(|error| {
+                match error.kind() {
+                    CgroupErrorKind::AlreadyExists => {
+                        Error::new(ErrorKind::Exists, format!("container id `{id}` is in use: {error}"))
+                            .with_hint("choose another id or cgroupsPath, or end the container that has it")
+                    }
+                    _ => start(error),
                 }
-                _ => start(error),
-            }
-        })?;
-        match configure(branch.leaf(), plan) {
-            Ok(()) => Ok(Self { branch: Some(branch) }),
-            Err(error) => Err(match branch.delete() {
+            })?;
+        match configure(&cgroup, plan) {
+            Ok(()) => Ok(Self { cgroup: Some(cgroup) }),
+            Err(error) => Err(match cgroup.delete() {
                 Ok(()) => start(error),
                 Err(cleanup) => start(error).with_cleanup(cleanup),
             }),
         }
     }
 
-    /// The cgroup that the child is born in.
+    /// The v2 cgroup that the child is born in, where there is one.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.branch.as_ref().map(|branch| branch.leaf().fd())
+        self.cgroup.as_ref()?.birthplace()
+    }
+
+    /// Moves a child that waits into its v1 cgroups, which `clone3(2)` does not know.
+    pub(super) fn admit(&self, pid: i32) -> Result<()> {
+        self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.admit(pid)).map_err(start)
     }
 
     /// Kills what is left of the container and removes the cgroup.
     ///
     /// Without a PID namespace of its own, the container's end does not end its other processes.
     pub(super) fn remove(self) -> cofferdam_cgroup::Result<()> {
-        let Some(branch) = self.branch else { return Ok(()) };
-        if branch.leaf().events()?.populated {
-            branch.leaf().kill()?;
-            branch.leaf().wait_empty(LAST_BREATH)?;
+        let Some(cgroup) = self.cgroup else { return Ok(()) };
+        if cgroup.populated()? {
+            cgroup.kill()?;
+            cgroup.wait_empty(LAST_BREATH)?;
         }
-        branch.delete()
+        cgroup.delete()
     }
 }
 
-fn configure(cgroup: &Cgroup, plan: &CgroupPlan) -> cofferdam_cgroup::Result<()> {
+/// What the limits need, and on v1 the controller of devices: v2 has a program for them.
+fn controllers(plan: &CgroupPlan, hierarchy: &Hierarchy) -> Controllers {
+    let limits = plan.limits.controllers();
+    let devices = (!plan.devices.is_empty() && hierarchy.v2().is_none()).then_some("devices");
+    limits.iter().chain(devices).collect()
+}
+
+fn configure(cgroup: &AnyCgroup, plan: &CgroupPlan) -> cofferdam_cgroup::Result<()> {
     cgroup.apply(&plan.limits)?;
     if plan.devices.is_empty() {
         return Ok(());

@@ -113,7 +113,7 @@ fn layout_is_seen(ctx: &mut Context) -> Result {
     let found = match Hierarchy::detect()? {
         Hierarchy::Unified(_) => Some(Layout::V2),
         Hierarchy::Hybrid { .. } => Some(Layout::Hybrid),
-        Hierarchy::Legacy => Some(Layout::V1),
+        Hierarchy::Legacy { .. } => Some(Layout::V1),
         _ => None,
     };
     ensure_eq!(found, Some(ctx.layout()), "the layout");
