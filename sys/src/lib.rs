@@ -15,9 +15,14 @@ pub mod cred;
 pub mod errno;
 pub mod facility;
 pub mod file;
+mod fork;
+#[cfg(feature = "attempts")]
+pub mod hidden;
 pub mod mount;
 pub mod net;
+pub mod nsfs;
 pub mod open;
+pub mod pidfd;
 pub mod plan;
 pub mod poll;
 pub mod probe;

@@ -130,6 +130,15 @@ pub enum Step {
     Unshare(Namespaces),
     /// [`crate::clone::setns`].
     JoinNamespace { fd: At, kinds: Namespaces },
+    /// Go on in a new process with these new namespaces, a child of the parent too; this one ends.
+    ///
+    /// The way into a PID namespace that was joined, and into a time namespace whose clocks were set. Must not
+    /// be left out by a `skip`: the parent waits for the news of it.
+    Fork(Namespaces),
+    /// Write the clocks of the time namespace that the next child will be in (`/proc/self/timens_offsets`).
+    TimeOffsets(Vec<u8>),
+    /// [`crate::process::set_child_subreaper`].
+    ChildSubreaper,
     /// [`crate::process::setsid`].
     NewSession,
     /// [`crate::tty::set_controlling`] on a descriptor number.
@@ -319,6 +328,25 @@ impl Plan {
     pub fn exec(&self) -> &Exec {
         &self.exec
     }
+
+    /// Whether the child forks.
+    pub(crate) fn forks(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.step, Step::Fork(_)))
+    }
+
+    /// How often it forks before it waits for its parent for the first time.
+    pub(crate) fn forks_before_wait(&self) -> usize {
+        count_forks(self.entries.iter().take_while(|entry| !matches!(entry.step, Step::WaitForParent)))
+    }
+
+    /// How often it forks after that.
+    pub(crate) fn forks_after_wait(&self) -> usize {
+        count_forks(self.entries.iter().skip_while(|entry| !matches!(entry.step, Step::WaitForParent)))
+    }
+}
+
+fn count_forks<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    entries.filter(|entry| matches!(entry.step, Step::Fork(_))).count()
 }
 
 impl fmt::Display for Plan {

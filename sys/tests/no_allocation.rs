@@ -6,6 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use cofferdam_sys::clone::Namespaces;
 use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::spawn::{Failure, Request, spawn};
@@ -80,6 +81,8 @@ fn harmless(plan: &mut Plan) {
             out: slots[2],
         },
     );
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("take orphans", Step::ChildSubreaper);
     plan.push("no new privileges", Step::NoNewPrivileges);
 }
 
