@@ -28,6 +28,28 @@ bitflags::bitflags! {
     }
 }
 
+impl std::fmt::Display for Namespaces {
+    /// The names that `/proc/PID/ns` has, separated by commas.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const NAMES: [(Namespaces, &str); 8] = [
+            (Namespaces::CGROUP, "cgroup"),
+            (Namespaces::IPC, "ipc"),
+            (Namespaces::MOUNT, "mnt"),
+            (Namespaces::NET, "net"),
+            (Namespaces::PID, "pid"),
+            (Namespaces::TIME, "time"),
+            (Namespaces::USER, "user"),
+            (Namespaces::UTS, "uts"),
+        ];
+        let mut comma = "";
+        for (_, name) in NAMES.iter().filter(|(flag, _)| self.contains(*flag)) {
+            write!(f, "{comma}{name}")?;
+            comma = ", ";
+        }
+        Ok(())
+    }
+}
+
 /// `int unshare(int flags)`: moves the caller into new namespaces (`unshare(2)`).
 ///
 /// For [`Namespaces::PID`] and [`Namespaces::TIME`] it is the next child that moves.

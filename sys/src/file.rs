@@ -60,10 +60,6 @@ pub struct Stat {
     pub dev: u64,
     /// Inode number.
     pub ino: u64,
-    /// Owner, as the caller's user namespace numbers it.
-    pub uid: u32,
-    /// Group, as the caller's user namespace numbers it.
-    pub gid: u32,
     /// Major number, for a device node.
     pub major: u32,
     /// Minor number, for a device node.
@@ -98,8 +94,6 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
         gid: stat.st_gid,
         dev: stat.st_dev,
         ino: stat.st_ino,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
         major: libc::major(stat.st_rdev),
         minor: libc::minor(stat.st_rdev),
     })

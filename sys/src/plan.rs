@@ -139,6 +139,15 @@ pub enum Step {
     Unshare(Namespaces),
     /// [`crate::clone::setns`].
     JoinNamespace { fd: At, kinds: Namespaces },
+    /// Go on in a new process with these new namespaces, a child of the parent too; this one ends.
+    ///
+    /// The way into a PID namespace that was joined, and into a time namespace whose clocks were set. Must not
+    /// be left out by a `skip`: the parent waits for the news of it.
+    Fork(Namespaces),
+    /// Write the clocks of the time namespace that the next child will be in (`/proc/self/timens_offsets`).
+    TimeOffsets(Vec<u8>),
+    /// [`crate::process::set_child_subreaper`].
+    ChildSubreaper,
     /// [`crate::process::setsid`].
     NewSession,
     /// [`crate::tty::set_controlling`] on a descriptor number.
@@ -406,6 +415,11 @@ impl Plan {
         &self.entries
     }
 
+    /// All steps with the last ones, as a failure counts them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.last)
+    }
+
     /// The last steps, see [`Self::push_last`].
     pub fn last(&self) -> &[Entry] {
         &self.last
@@ -415,12 +429,31 @@ impl Plan {
     pub fn exec(&self) -> &Exec {
         &self.exec
     }
+
+    /// Whether the child forks.
+    pub(crate) fn forks(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.step, Step::Fork(_)))
+    }
+
+    /// How often it forks before it waits for its parent for the first time.
+    pub(crate) fn forks_before_wait(&self) -> usize {
+        count_forks(self.entries.iter().take_while(|entry| !matches!(entry.step, Step::WaitForParent)))
+    }
+
+    /// How often it forks after that.
+    pub(crate) fn forks_after_wait(&self) -> usize {
+        count_forks(self.entries.iter().skip_while(|entry| !matches!(entry.step, Step::WaitForParent)))
+    }
+}
+
+fn count_forks<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    entries.filter(|entry| matches!(entry.step, Step::Fork(_))).count()
 }
 
 impl fmt::Display for Plan {
     /// One numbered line a step: what it is for, and the call.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, entry) in self.entries.iter().chain(&self.last).enumerate() {
+        for (number, entry) in self.all().enumerate() {
             writeln!(f, "{number:3} {}: {:?}", entry.about, entry.step)?;
         }
         writeln!(f, "    execute {:?}", self.exec.args)

@@ -45,7 +45,7 @@ impl Exit {
     }
 }
 
-/// `waitid(P_PIDFD, pidfd, &info, WEXITED)`: waits for a child and reaps it (`waitid(2)`, Linux 5.4).
+/// `waitid(P_PIDFD, pidfd, &info, WEXITED | __WALL)`: waits for a child and reaps it (`waitid(2)`, Linux 5.4).
 ///
 /// # Errors
 /// `ECHILD` when it is no child of the caller or was waited for before.
@@ -53,8 +53,10 @@ pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit> {
     let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(|_| Errno::EBADF)?;
     loop {
         let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // Also for a child whose end raises another signal than SIGCHLD.
+        let options = libc::WEXITED | libc::__WALL;
         // SAFETY: the kernel fills the structure, whose address is valid.
-        match check_int(unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED) }) {
+        match check_int(unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), options) }) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
             Ok(_) => {

@@ -4,24 +4,38 @@
 //! parent                                child
 //! ------                                -----
 //! spawn() ──────────── clone3 ────────▶ walks its steps
+//!         ◀─────────────── pidfd ────── Fork: goes on in a new process, a child of the parent too
 //!   writes id maps, limits, …           WaitForParent … reads the "go" pipe
 //! release() ─────── one byte ─────────▶ goes on
 //!                                       closes what is open, the last steps, execve
 //! finish() ◀── end of file ──────────── the "report" pipe is closed by execve
-//!          ◀── step, errno, detail ──── or something failed
+//!          ◀── step, errno ──────────── or something failed
 //! ```
 //! The pipes are close-on-exec. A parent that dies closes "go", and the child ends without a trace.
+//!
+//! Where a seccomp filter hides `clone3(2)`, `clone(2)` is used: the child then waits until its parent has
+//! moved it to its cgroup, and forks once more into a time namespace, which the older call cannot make.
+
+mod child;
+mod failure;
+mod report;
+
+pub(crate) use report::announce;
+
+pub use failure::Failure;
 
 use std::ffi::{CStr, CString};
-use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use crate::call::check_int;
 use crate::clone::Namespaces;
-use crate::plan::{At, Entry, Exec, Plan, Step};
-use crate::process::{Exit, close_range};
-use crate::walk::Walk;
-use crate::{Errno, Result, errno, file, process};
+use crate::fork::{Call, Fork, Side, fork};
+use crate::plan::Plan;
+use crate::process::Exit;
+use crate::{Errno, Result, file, process};
+use child::Start;
+use report::{EXECVE, Message, PRELUDE, Receiver};
 
 /// What `clone3(2)` is asked for besides the plan.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,35 +43,15 @@ pub struct Request<'fd> {
     /// The namespaces that the child gets anew from its first instruction.
     pub namespaces: Namespaces,
     /// The v2 cgroup that it is born in (`CLONE_INTO_CGROUP`, Linux 5.7).
+    ///
+    /// Without `clone3(2)` it is moved there before its first step.
     pub cgroup: Option<BorrowedFd<'fd>>,
+    /// The signal that its end raises in the parent: `SIGCHLD` when `None`, none at all for 0.
+    ///
+    /// `execve(2)` makes it `SIGCHLD` again. Until then another signal keeps a child that fails from a
+    /// handler, or a `waitpid(-1)`, of the program around this library.
+    pub exit_signal: Option<i32>,
 }
-
-/// The kernel's `struct clone_args` as of Linux 5.7.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
-const CLONE_PIDFD: u64 = 0x1000;
-const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
-const CLONE_INTO_CGROUP: u64 = 1 << 33;
-
-/// The number that stands for `execve(2)` where a step's number is expected.
-const EXECVE: u32 = u32::MAX;
-
-/// A report's bytes: the step's number in the upper half of a word, the error number in the lower.
-const REPORT: usize = size_of::<u64>();
 
 /// A child between `clone3(2)` and `execve(2)`. Dropping it kills the child.
 #[derive(Debug)]
@@ -65,7 +59,7 @@ pub struct Spawning<'plan> {
     plan: &'plan Plan,
     child: Option<Child>,
     go: Option<OwnedFd>,
-    report: OwnedFd,
+    report: Receiver,
 }
 
 /// A child that executes its program.
@@ -86,6 +80,12 @@ impl Child {
         self.pidfd.as_fd()
     }
 
+    /// Kills and reaps it; both fail only when it is gone already, which is what is wanted.
+    fn give_up(self) {
+        let _ = process::pidfd_send_signal(self.pidfd(), libc::SIGKILL);
+        let _ = self.wait();
+    }
+
     /// Waits for its end and reaps it.
     ///
     /// # Errors
@@ -95,108 +95,128 @@ impl Child {
     }
 }
 
-/// Why a child did not come to execute its program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// A step failed.
-    Step {
-        /// What the step is for.
-        about: String,
-        /// The step as data.
-        step: String,
-        /// The kernel's answer.
-        errno: Errno,
-    },
-    /// `execve(2)` failed.
-    Exec {
-        /// The program.
-        program: CString,
-        /// The kernel's answer; as `execvp(3)`, `EACCES` is preferred over `ENOENT`.
-        errno: Errno,
-    },
-    /// The child ended without a word: something killed it.
-    Died(Exit),
-    /// The parent's own calls on the child failed.
-    Parent(Errno),
-}
+/// One thread at a time is between a pipe's making and the closing of the child's ends.
+///
+/// Otherwise a child that another thread makes then, and lets wait, would hold our child's end of "report" open,
+/// and [`Spawning::finish`] would wait for that stranger.
+static CLONING: Mutex<()> = Mutex::new(());
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Step { about, step, errno } => {
-                write!(f, "{about}: {} [{step}]", errno::describe(*errno))
-            }
-            Failure::Exec { program, errno } => {
-                write!(f, "execute {}: {}", program.to_string_lossy(), errno::describe(*errno))
-            }
-            Failure::Died(Exit::Signal(signal)) => write!(f, "the child was killed by signal {signal}"),
-            Failure::Died(Exit::Code(code)) => write!(f, "the child ended with status {code} before execve"),
-            Failure::Parent(errno) => write!(f, "speak with the child: {}", errno::describe(*errno)),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// Makes a child that walks `plan` (`clone3(2)`, Linux 5.5).
+/// Makes a child that walks `plan` (`clone3(2)`, Linux 5.5; `clone(2)` where that is `ENOSYS`).
 ///
 /// Safe in a threaded program: the child runs nothing but this crate's walk over plain data. It starts
 /// with default signal dispositions and no signal blocked.
 ///
+/// Comes back when the child exists; when the plan forks before it waits, when the last of those forks is made.
+///
 /// # Errors
-/// The kernel's answer to `clone3`: `EPERM` without the right to a namespace, `ENOSPC` at a limit of
-/// namespaces, `ENOSYS` where a seccomp filter hides the call, `EBUSY` or `EOPNOTSUPP` for a cgroup that
-/// takes no processes; `EMFILE` for want of descriptors.
-pub fn spawn<'plan>(plan: &'plan Plan, request: &Request<'_>) -> Result<Spawning<'plan>> {
-    let (go_read, go_write) = pipe()?;
-    let (report_read, report_write) = pipe()?;
+/// [`Failure::Clone`] with the kernel's answer: `EPERM` without the right to a namespace, `ENOSPC` at a limit of
+/// namespaces, `EBUSY` or `EOPNOTSUPP` for a cgroup that takes no processes; [`Failure::Parent`] with `EMFILE`
+/// for want of descriptors; and the child's own report when it failed before it waited for its parent.
+pub fn spawn<'plan>(
+    plan: &'plan Plan,
+    request: &Request<'_>,
+) -> std::result::Result<Spawning<'plan>, Failure> {
+    match attempt(plan, request, Call::Clone3) {
+        Err(Failure::Clone { errno: Errno::ENOSYS, .. }) => attempt(plan, request, Call::Clone),
+        other => other,
+    }
+}
+
+fn attempt<'plan>(
+    plan: &'plan Plan,
+    request: &Request<'_>,
+    call: Call,
+) -> std::result::Result<Spawning<'plan>, Failure> {
+    let exit_signal = request.exit_signal.unwrap_or(libc::SIGCHLD);
+    let new3 = Fork { namespaces: request.namespaces, cgroup: request.cgroup, exit_signal, sibling: false };
+    let (new, first) = match call {
+        Call::Clone3 => (new3, None),
+        // All at once and later, since a process that is in its PID namespace cannot fork a sibling.
+        Call::Clone if request.namespaces.contains(Namespaces::TIME) => {
+            (Fork { exit_signal, ..Fork::default() }, Some(request.namespaces))
+        }
+        Call::Clone => (Fork { cgroup: None, ..new3 }, None),
+    };
+    let moved = request.cgroup.filter(|_| call == Call::Clone);
+    let mut spawning = make(plan, call, &new, first, moved.is_some()).map_err(|errno| match errno {
+        Errno::EMFILE | Errno::ENFILE => Failure::Parent(errno),
+        _ => Failure::Clone { namespaces: request.namespaces, errno },
+    })?;
+    if let Some(cgroup) = moved {
+        // The child is ours and was not waited for, so its number is nobody else's.
+        move_into(cgroup, spawning.pid()).map_err(Failure::Cgroup)?;
+        spawning.release()?;
+    }
+    for _ in 0..plan.forks_before_wait().saturating_add(first.iter().len()) {
+        match spawning.report.receive().map_err(Failure::Parent)? {
+            Message::Forked { pid, pidfd } => spawning.succeed(Child { pid, pidfd })?,
+            message => return Err(spawning.end(&message)),
+        }
+    }
+    Ok(spawning)
+}
+
+/// The clone itself; both sides come out of it.
+fn make<'plan>(
+    plan: &'plan Plan,
+    call: Call,
+    new: &Fork<'_>,
+    first: Option<Namespaces>,
+    wait: bool,
+) -> Result<Spawning<'plan>> {
     let argv = pointers(&plan.exec().args);
     let envp = pointers(&plan.exec().env);
-    let mut pidfd: RawFd = -1;
-    let mut clone = CloneArgs {
-        flags: request.namespaces.bits() | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-        pidfd: address(&raw mut pidfd),
-        exit_signal: libc::SIGCHLD.unsigned_abs().into(),
-        ..CloneArgs::default()
-    };
-    if let Some(cgroup) = request.cgroup {
-        clone.flags |= CLONE_INTO_CGROUP;
-        clone.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::EBADF)?;
-    }
+    let forks = first.is_some() || plan.forks();
 
+    let _alone = CLONING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (go_read, go_write) = pipe()?;
+    let (report, report_write) = report::channel(forks)?;
+    let start = Start {
+        go: go_read.as_raw_fd(),
+        report: report_write.as_raw_fd(),
+        parents: [go_write.as_raw_fd(), report.fd()],
+        call,
+        wait,
+        fork: first,
+    };
     // No handler of the caller may run in the child, whose memory is a copy.
     let mask = SignalMask::block_all()?;
-    // SAFETY: the structure has the size that is given. Without CLONE_VM the child has its own copy of
-    // memory and stack; it runs `child` only, which is async-signal-safe and never returns.
-    let value = unsafe { libc::syscall(libc::SYS_clone3, &raw mut clone, size_of::<CloneArgs>()) };
-    if value == 0 {
-        let ends = ChildEnds {
-            go: go_read.as_raw_fd(),
-            report: report_write.as_raw_fd(),
-            parents: [go_write.as_raw_fd(), report_read.as_raw_fd()],
-        };
-        child(plan, &ends, &argv, &envp)
+    // SAFETY: the child runs `child::run` only, which is async-signal-safe and does not return.
+    match unsafe { fork(call, new) } {
+        Ok(Side::Child) => child::run(plan, &start, &argv, &envp),
+        Ok(Side::Maker { pid, pidfd }) => {
+            drop(mask);
+            Ok(Spawning { plan, child: Some(Child { pid, pidfd }), go: Some(go_write), report })
+        }
+        Err(errno) => Err(errno),
     }
-    drop(mask);
-    let pid = i32::try_from(crate::call::check(value)?).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: CLONE_PIDFD made the kernel store a new descriptor here.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Spawning { plan, child: Some(Child { pid, pidfd }), go: Some(go_write), report: report_read })
+}
+
+/// Writes a process's number to `cgroup.procs` below a cgroup's descriptor.
+fn move_into(cgroup: BorrowedFd<'_>, pid: i32) -> Result<()> {
+    // Not openat2(2), which the same filter may hide.
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: the path is a C string; the descriptor is borrowed for the call.
+    let file = check_int(unsafe { libc::openat(cgroup.as_raw_fd(), c"cgroup.procs".as_ptr(), flags) })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    let file = unsafe { OwnedFd::from_raw_fd(file) };
+    file::write_once(file.as_fd(), pid.to_string().as_bytes())
 }
 
 impl Spawning<'_> {
     /// The child's process id in the caller's PID namespace.
+    ///
+    /// A plan that forks after it waited goes on under another one, which [`Spawning::finish`] gives.
     pub fn pid(&self) -> i32 {
         self.child.as_ref().map_or(0, Child::pid)
     }
 
-    /// The child's pidfd, which becomes readable at its end.
+    /// The child's pidfd, which becomes readable at its end; `None` once it has failed.
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.child.as_ref().map(Child::pidfd)
     }
 
-    /// Lets a child that waits in [`crate::plan::Step::WaitForParent`] go on.
+    /// Lets a child that waits in [`crate::plan::Step::WaitForParent`] go on; once for each such step.
     ///
     /// # Errors
     /// [`Failure`] with the child's own report when it has ended, which is the more useful half.
@@ -213,146 +233,70 @@ impl Spawning<'_> {
     /// # Errors
     /// [`Failure`] as the child reported it; the child is reaped.
     pub fn finish(mut self) -> std::result::Result<Child, Failure> {
-        let mut report = [0u8; REPORT];
-        let mut have = 0usize;
-        while have < report.len() {
-            let room = report.get_mut(have..).unwrap_or_default();
-            match file::read(self.report.as_fd(), room).map_err(Failure::Parent)? {
-                0 => break,
-                count => have = have.saturating_add(count),
+        let mut forks = self.plan.forks_after_wait();
+        loop {
+            match self.report.receive().map_err(Failure::Parent)? {
+                Message::Forked { pid, pidfd } => {
+                    self.succeed(Child { pid, pidfd })?;
+                    forks = forks.saturating_sub(1);
+                }
+                // Also when it was killed in its walk: `Child::wait` then says by what.
+                Message::End if forks == 0 => return self.child.take().ok_or(Failure::Parent(Errno::ECHILD)),
+                message => return Err(self.end(&message)),
             }
         }
-        let child = self.child.take().ok_or(Failure::Parent(Errno::ECHILD))?;
-        if have == 0 {
-            // Also when it was killed in its walk: `Child::wait` then says by what.
-            return Ok(child);
+    }
+
+    /// The child has forked and ended: another one goes on.
+    fn succeed(&mut self, next: Child) -> std::result::Result<(), Failure> {
+        match self.child.replace(next) {
+            Some(before) => before.wait().map(drop).map_err(Failure::Parent),
+            None => Ok(()),
         }
-        let exit = child.wait();
-        if have < report.len() {
-            return Err(exit.map_or_else(Failure::Parent, Failure::Died));
+    }
+
+    /// Reaps a child that has come to its end before its program, and says why.
+    fn end(&mut self, message: &Message) -> Failure {
+        let exit = self.child.take().ok_or(Errno::ECHILD).and_then(|child| child.wait());
+        match (message, exit) {
+            (Message::Failed { number, errno }, _) => self.failure(*number, *errno),
+            (_, Ok(exit)) => Failure::Died(exit),
+            (_, Err(errno)) => Failure::Parent(errno),
         }
-        let word = u64::from_ne_bytes(report);
-        let number = u32::try_from(word >> 32).unwrap_or(EXECVE);
-        let errno = i32::try_from(word & 0xffff_ffff).map_or(Errno::EIO, Errno::from_raw);
-        Err(self.failure(number, errno))
     }
 
     fn failure(&self, number: u32, errno: Errno) -> Failure {
-        if number == EXECVE {
-            let exec = self.plan.exec();
-            let program = exec.args.first().or(exec.candidates.first());
-            return Failure::Exec { program: program.cloned().unwrap_or_default(), errno };
+        match number {
+            EXECVE => {
+                let exec = self.plan.exec();
+                let program = exec.args.first().or(exec.candidates.first());
+                Failure::Exec { program: program.cloned().unwrap_or_default(), errno }
+            }
+            PRELUDE => Failure::Prelude(errno),
+            _ => {
+                let entry = usize::try_from(number).ok().and_then(|number| self.plan.all().nth(number));
+                let about = entry.map_or("unknown step", |entry| &entry.about).to_owned();
+                let step = entry.map_or_else(String::new, |entry| format!("{:?}", entry.step));
+                Failure::Step { about, step, errno }
+            }
         }
-        let entry = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.plan.entries().iter().chain(self.plan.last()).nth(number));
-        let about = entry.map_or("unknown step", |entry| &entry.about).to_owned();
-        let step = entry.map_or_else(String::new, |entry| format!("{:?}", entry.step));
-        Failure::Step { about, step, errno }
     }
 }
 
 impl Drop for Spawning<'_> {
     fn drop(&mut self) {
-        if let Some(child) = self.child.take() {
-            // Both fail only when the child is gone already, which is what is wanted.
-            let _ = process::pidfd_send_signal(child.pidfd(), libc::SIGKILL);
-            let _ = child.wait();
+        let Some(child) = self.child.take() else { return };
+        drop(self.go.take());
+        child.give_up();
+        // It may have made its successor before it was killed, which announces itself before anything else.
+        while self.report.hears_of_forks() {
+            match self.report.receive() {
+                Ok(Message::Forked { pid, pidfd }) => Child { pid, pidfd }.give_up(),
+                Ok(Message::Failed { .. }) => {}
+                Ok(Message::End | Message::Torn) | Err(_) => break,
+            }
         }
     }
-}
-
-/// The descriptors of the child's side.
-struct ChildEnds {
-    go: RawFd,
-    report: RawFd,
-    /// The parent's ends, which the child must not keep open: "go" would never reach its end of file.
-    parents: [RawFd; 2],
-}
-
-/// All that the child does. Allocates nothing, takes no lock, does not return.
-fn child(plan: &Plan, ends: &ChildEnds, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> ! {
-    for fd in ends.parents {
-        // SAFETY: these are the child's copies, whose Rust owner never runs here.
-        unsafe { libc::close(fd) };
-    }
-    let mut walk = Walk::new(ends.go);
-    let (number, errno) = match walk.run(plan.entries()) {
-        Err(failure) => failure,
-        Ok(()) => match make_ready(plan, ends.report) {
-            Err(errno) => (EXECVE, errno),
-            // Only these steps and execve come under a filter that one of them sets.
-            Ok(()) => match walk.run(plan.last()) {
-                Err((number, errno)) => (number.saturating_add(count(plan.entries())), errno),
-                Ok(()) => (EXECVE, execute(plan.exec(), argv, envp)),
-            },
-        },
-    };
-    let word = (u64::from(number) << 32) | u64::from((errno as i32).unsigned_abs());
-    // SAFETY: the report's end is open until here.
-    let report = unsafe { BorrowedFd::borrow_raw(ends.report) };
-    let _ = file::write_once(report, &word.to_ne_bytes());
-    // SAFETY: takes no pointer, runs no handler, does not return.
-    unsafe { libc::_exit(127) }
-}
-
-fn count(entries: &[Entry]) -> u32 {
-    u32::try_from(entries.len()).unwrap_or(EXECVE)
-}
-
-/// Leaves nothing open but 0, 1, 2, the report and what the last steps use, and resets signals.
-fn make_ready(plan: &Plan, report: RawFd) -> Result<()> {
-    let mut first: u32 = 3;
-    // Closing instead of marking close-on-exec works on every kernel since 5.9.
-    while let Some(kept) = kept(plan, report).filter(|fd| *fd >= first).min() {
-        close_range(first, kept.saturating_sub(1))?;
-        let raw = RawFd::try_from(kept).map_err(|_| Errno::EBADF)?;
-        // SAFETY: takes no pointer. Whatever the caller gave is gone after execve.
-        check_int(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        first = kept.saturating_add(1);
-    }
-    close_range(first, u32::MAX)?;
-    reset_signals()
-}
-
-/// The report and the descriptors of the last steps, in no order.
-fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
-    let of_step = |entry: &Entry| match &entry.step {
-        Step::SendDescriptor { socket: At::Fd(fd), .. } => Some(fd.as_raw_fd()),
-        _ => None,
-    };
-    let last = plan.last().iter().filter_map(of_step);
-    last.chain(std::iter::once(report)).filter_map(|fd| u32::try_from(fd).ok())
-}
-
-/// Tries each candidate. Returns only on failure.
-fn execute(exec: &Exec, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
-    let mut answer = Errno::ENOENT;
-    for candidate in &exec.candidates {
-        // SAFETY: the path is a C string; both arrays end in null and their strings live in the plan.
-        unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-        match Errno::last() {
-            Errno::ENOENT | Errno::ENOTDIR => {}
-            Errno::EACCES => answer = Errno::EACCES,
-            errno => return errno,
-        }
-    }
-    answer
-}
-
-/// Default `SIGPIPE` (Rust ignores it) and an empty mask, as a program expects at its start.
-fn reset_signals() -> Result<()> {
-    // SAFETY: all-zero is a valid sigset; sigemptyset only writes to it.
-    let mut empty: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set is valid for writing.
-    check_int(unsafe { libc::sigemptyset(&raw mut empty) })?;
-    // SAFETY: SIG_DFL is a disposition, not a handler that could run.
-    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
-        return Err(Errno::last());
-    }
-    // SAFETY: the set is valid, and no old set is asked for.
-    check_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) })
-        .map(drop)
 }
 
 /// All signals blocked in the calling thread until it is dropped.
@@ -406,10 +350,6 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
 /// The array of pointers that `execve(2)` takes: each string, then null.
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(CString::as_c_str).map(CStr::as_ptr).chain(std::iter::once(std::ptr::null())).collect()
-}
-
-fn address<T>(pointer: *mut T) -> u64 {
-    pointer.expose_provenance() as u64
 }
 
 #[cfg(test)]

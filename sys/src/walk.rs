@@ -8,8 +8,11 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::call::{Dir, check_int};
+use crate::clone::Namespaces;
+use crate::fork::{self, Call, Fork, Side};
 use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, NOTES, PathIn, SLOTS, Slot, Step};
+use crate::spawn::announce;
 use crate::{
     Errno, Result, clone, copy, cred, file, landlock, lsm, mount, net, process, rlimit, seccomp, send, stage,
     tty,
@@ -27,14 +30,18 @@ pub(crate) struct Walk {
     notes: [u64; NOTES],
     /// Where the parent's word to go on arrives.
     go: RawFd,
+    /// Where the parent hears of a fork.
+    report: RawFd,
+    /// The call that makes processes here.
+    call: Call,
 }
 
 /// How many of the following steps to leave out.
 type Skip = u16;
 
 impl Walk {
-    pub(crate) fn new(go: RawFd) -> Self {
-        Self { slots: [-1; SLOTS], notes: [0; NOTES], go }
+    pub(crate) fn new(go: RawFd, report: RawFd, call: Call) -> Self {
+        Self { slots: [-1; SLOTS], notes: [0; NOTES], go, report, call }
     }
 
     /// Walks all steps; on failure gives the step's number too.
@@ -65,6 +72,9 @@ impl Walk {
             Step::WaitForParent => self.wait_for_parent(),
             Step::Unshare(namespaces) => clone::unshare(*namespaces),
             Step::JoinNamespace { fd, kinds } => clone::setns(self.fd(fd)?, *kinds),
+            Step::Fork(namespaces) => self.fork(*namespaces),
+            Step::TimeOffsets(text) => time_offsets(text),
+            Step::ChildSubreaper => process::set_child_subreaper(),
             Step::NewSession => process::setsid(),
             Step::ControllingTerminal { fd } => tty::set_controlling(self.fd(fd)?),
             Step::ParentDeathSignal(signal) => process::set_parent_death_signal(*signal),
@@ -225,7 +235,26 @@ impl Walk {
         }
     }
 
-    fn wait_for_parent(&self) -> Result<()> {
+    /// Goes on in a new process, which announces itself; returns in that one only.
+    pub(crate) fn fork(&mut self, namespaces: Namespaces) -> Result<()> {
+        let mut rest = namespaces;
+        if self.call == Call::Clone && namespaces.contains(Namespaces::TIME) {
+            // All at once, so that a new user namespace owns the others. PID alone would be left to the next
+            // child too, but then that one's number would be asked for in the wrong namespace.
+            rest = namespaces.intersection(Namespaces::PID);
+            clone::unshare(namespaces.difference(Namespaces::PID))?;
+        }
+        let sibling = Fork { namespaces: rest, sibling: true, ..Fork::default() };
+        // SAFETY: both sides go on in this walk or end; nothing is freed twice, as nothing is freed.
+        match unsafe { fork::fork(self.call, &sibling)? } {
+            // SAFETY: the descriptor was opened by the parent for this child and is closed by nobody else.
+            Side::Child => announce(unsafe { BorrowedFd::borrow_raw(self.report) }),
+            // SAFETY: takes no pointer, runs no handler, does not return.
+            Side::Maker { .. } => unsafe { libc::_exit(0) },
+        }
+    }
+
+    pub(crate) fn wait_for_parent(&self) -> Result<()> {
         // SAFETY: the descriptor was opened by the parent for this child and is closed by nobody else.
         let go = unsafe { BorrowedFd::borrow_raw(self.go) };
         let mut byte = [0u8; 1];
@@ -358,6 +387,17 @@ impl Walk {
             _ => self.fd(at).map(Dir::Fd),
         }
     }
+}
+
+/// Writes `/proc/self/timens_offsets`, of a real procfs.
+fn time_offsets(text: &[u8]) -> Result<()> {
+    use std::os::fd::AsFd;
+    let path = c"/proc/self/timens_offsets";
+    let file = open::openat2(Dir::Cwd, path, Open::WRONLY, 0, Resolve::NO_MAGICLINKS)?;
+    if file::filesystem_magic(file.as_fd())? != libc::PROC_SUPER_MAGIC {
+        return Err(Errno::ESTALE);
+    }
+    file::write_once(file.as_fd(), text)
 }
 
 /// `chroot(".")` (`chroot(2)`): a step of a plan only, since alone it confines nothing.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use cofferdam_sys::clone::Namespaces;
 use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::seccomp::{FilterFlags, Instruction};
@@ -83,6 +84,8 @@ fn harmless(plan: &mut Plan) {
             out: slots[2],
         },
     );
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("take orphans", Step::ChildSubreaper);
     plan.push("no new privileges", Step::NoNewPrivileges);
     security(plan);
     let allow = Instruction { code: 0x06, jump_true: 0, jump_false: 0, operand: 0x7fff_0000 };

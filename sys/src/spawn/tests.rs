@@ -1,7 +1,7 @@
 //! The walk and its reports, with real children.
 
 use super::*;
-use crate::plan::{At, Step};
+use crate::plan::{At, Exec, Step};
 use std::io::Read;
 
 fn exec(program: &str, args: &[&str]) -> Exec {
@@ -148,6 +148,71 @@ fn a_last_step_that_fails_is_named() {
     assert!(failure.to_string().starts_with("enter the nowhere: ENOENT"), "{failure}");
 }
 
+/// The parent of a process.
+fn parent_of(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_fork_goes_on_as_a_child_of_the_same_parent() {
+    let mut plan = Plan::new(exec("sh", &["-c", "exit 3"]));
+    plan.push("wait", Step::WaitForParent);
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("wait again", Step::WaitForParent);
+    let mut spawning = spawn(&plan, &Request::default()).unwrap();
+    let first = spawning.pid();
+    spawning.release().unwrap();
+    spawning.release().unwrap();
+    let child = spawning.finish().unwrap();
+    assert_ne!(child.pid(), first);
+    assert_eq!(child.wait().unwrap(), Exit::Code(3));
+}
+
+#[test]
+fn a_fork_before_the_wait_is_what_the_parent_gets() {
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("fork again", Step::Fork(Namespaces::empty()));
+    plan.push("wait", Step::WaitForParent);
+    let mut spawning = spawn(&plan, &Request::default()).unwrap();
+    assert_eq!(parent_of(spawning.pid()), std::process::id().cast_signed());
+    spawning.release().unwrap();
+    assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
+}
+
+#[test]
+fn a_fork_that_is_given_up_leaves_nobody() {
+    let mut plan = Plan::new(exec("sleep", &["1000"]));
+    plan.push("wait", Step::WaitForParent);
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    let mut spawning = spawn(&plan, &Request::default()).unwrap();
+    let stat = format!("/proc/{}/stat", spawning.pid());
+    spawning.release().unwrap();
+    while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+    // Only the news that nobody has read yet tells who has come after it.
+    drop(spawning);
+    assert_eq!(children(), [""; 0]);
+}
+
+/// The program names of this thread's children.
+fn children() -> Vec<String> {
+    let list = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    list.split_whitespace().filter_map(name).map(|name| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn steps_after_a_fork_are_named_too() {
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("enter the nowhere", Step::ChangeDirectory(c"/nowhere".into()));
+    let failure = spawn(&plan, &Request::default()).unwrap().finish().unwrap_err();
+    assert!(failure.to_string().starts_with("enter the nowhere: ENOENT"), "{failure}");
+}
+
 #[test]
 fn a_listener_reaches_the_parent_before_execve() {
     use crate::seccomp::{self, FilterFlags, Instruction};
@@ -197,4 +262,50 @@ fn a_listener_reaches_the_parent_before_execve() {
     }
     assert_eq!(asked.first(), Some(&libc::SYS_execve), "{asked:?}");
     assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
+}
+
+#[test]
+fn a_failure_before_the_wait_comes_from_spawn() {
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("enter the nowhere", Step::ChangeDirectory(c"/nowhere".into()));
+    plan.push("fork", Step::Fork(Namespaces::empty()));
+    plan.push("wait", Step::WaitForParent);
+    let failure = spawn(&plan, &Request::default()).unwrap_err();
+    assert!(failure.to_string().starts_with("enter the nowhere: ENOENT"), "{failure}");
+}
+
+#[test]
+fn a_waiting_child_does_not_hold_others_up() {
+    let mut patient = Plan::new(exec("true", &[]));
+    patient.push("wait", Step::WaitForParent);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Children that wait for long are made all the time, while others are to reach their program.
+        scope.spawn(|| {
+            let mut waiting = Vec::new();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                waiting.push(spawn(&patient, &Request::default()).unwrap());
+                if waiting.len() > 20 {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    waiting.truncate(10);
+                }
+            }
+        });
+        let plan = Plan::new(exec("true", &[]));
+        for _ in 0..200 {
+            assert_eq!(start(&plan).unwrap().wait().unwrap(), Exit::Code(0));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn another_exit_signal_is_waited_for_too() {
+    let plan = Plan::new(exec("no-such-program", &[]));
+    let request = Request { exit_signal: Some(0), ..Request::default() };
+    let failure = spawn(&plan, &request).unwrap().finish().unwrap_err();
+    assert!(matches!(failure, Failure::Exec { errno: Errno::ENOENT, .. }), "{failure}");
+    assert_eq!(children(), [""; 0]);
+    let bad = Request { exit_signal: Some(65), ..Request::default() };
+    assert!(matches!(spawn(&plan, &bad).unwrap_err(), Failure::Clone { errno: Errno::EINVAL, .. }));
 }

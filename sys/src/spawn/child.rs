@@ -1,0 +1,125 @@
+//! The child's side: the walk, the last preparations, `execve(2)`. Allocates nothing, takes no lock.
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use super::report::{self, EXECVE, PRELUDE};
+use crate::call::check_int;
+use crate::clone::Namespaces;
+use crate::fork::{Call, clear_handlers};
+use crate::plan::{At, Entry, Exec, Plan, Step};
+use crate::process::close_range;
+use crate::walk::Walk;
+use crate::{Errno, Result};
+
+/// The descriptors of the child's side, and what the call that made it could not do.
+pub(super) struct Start {
+    pub(super) go: RawFd,
+    pub(super) report: RawFd,
+    /// The parent's ends, which the child must not keep open: "go" would never reach its end of file.
+    pub(super) parents: [RawFd; 2],
+    pub(super) call: Call,
+    /// Wait until the parent has moved us to our cgroup.
+    pub(super) wait: bool,
+    /// Fork into these namespaces first.
+    pub(super) fork: Option<Namespaces>,
+}
+
+/// All that the child does. Does not return.
+pub(super) fn run(
+    plan: &Plan,
+    start: &Start,
+    argv: &[*const libc::c_char],
+    envp: &[*const libc::c_char],
+) -> ! {
+    for fd in start.parents {
+        // SAFETY: these are the child's copies, whose Rust owner never runs here.
+        unsafe { libc::close(fd) };
+    }
+    let mut walk = Walk::new(start.go, start.report, start.call);
+    let outcome = prelude(&mut walk, start).map_err(|errno| (PRELUDE, errno));
+    let (number, errno) = match outcome.and_then(|()| walk.run(plan.entries())) {
+        Err(failure) => failure,
+        Ok(()) => match make_ready(plan, start.report) {
+            Err(errno) => (EXECVE, errno),
+            // Only these steps and execve come under a filter that one of them sets.
+            Ok(()) => match walk.run(plan.last()) {
+                Err((number, errno)) => (number.saturating_add(count(plan.entries())), errno),
+                Ok(()) => (EXECVE, execute(plan.exec(), argv, envp)),
+            },
+        },
+    };
+    // SAFETY: the report's end is open until here.
+    report::fail(unsafe { BorrowedFd::borrow_raw(start.report) }, number, errno);
+    // SAFETY: takes no pointer, runs no handler, does not return.
+    unsafe { libc::_exit(127) }
+}
+
+/// What `clone3(2)` would have done.
+fn prelude(walk: &mut Walk, start: &Start) -> Result<()> {
+    if start.call == Call::Clone {
+        clear_handlers()?;
+    }
+    if start.wait {
+        walk.wait_for_parent()?;
+    }
+    start.fork.map_or(Ok(()), |namespaces| walk.fork(namespaces))
+}
+
+fn count(entries: &[Entry]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(EXECVE)
+}
+
+/// Leaves nothing open but 0, 1, 2, the report and what the last steps use, and resets signals.
+fn make_ready(plan: &Plan, report: RawFd) -> Result<()> {
+    let mut first: u32 = 3;
+    // Closing instead of marking close-on-exec works on every kernel since 5.9.
+    while let Some(kept) = kept(plan, report).filter(|fd| *fd >= first).min() {
+        close_range(first, kept.saturating_sub(1))?;
+        let raw = RawFd::try_from(kept).map_err(|_| Errno::EBADF)?;
+        // SAFETY: takes no pointer. Whatever the caller gave is gone after execve.
+        check_int(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        first = kept.saturating_add(1);
+    }
+    close_range(first, u32::MAX)?;
+    reset_signals()
+}
+
+/// The report and the descriptors of the last steps, in no order.
+fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
+    let of_step = |entry: &Entry| match &entry.step {
+        Step::SendDescriptor { socket: At::Fd(fd), .. } => Some(fd.as_raw_fd()),
+        _ => None,
+    };
+    let last = plan.last().iter().filter_map(of_step);
+    last.chain(std::iter::once(report)).filter_map(|fd| u32::try_from(fd).ok())
+}
+
+/// Tries each candidate. Returns only on failure.
+fn execute(exec: &Exec, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
+    let mut answer = Errno::ENOENT;
+    for candidate in &exec.candidates {
+        // SAFETY: the path is a C string; both arrays end in null and their strings live in the plan.
+        unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        match Errno::last() {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            Errno::EACCES => answer = Errno::EACCES,
+            errno => return errno,
+        }
+    }
+    answer
+}
+
+/// Default `SIGPIPE` (Rust ignores it) and an empty mask, as a program expects at its start.
+fn reset_signals() -> Result<()> {
+    // SAFETY: all-zero is a valid sigset; sigemptyset only writes to it.
+    let mut empty: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is valid for writing.
+    check_int(unsafe { libc::sigemptyset(&raw mut empty) })?;
+    // SAFETY: SIG_DFL is a disposition, not a handler that could run.
+    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
+        return Err(Errno::last());
+    }
+    // SAFETY: the set is valid, and no old set is asked for.
+    check_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) })
+        .map(drop)
+}
