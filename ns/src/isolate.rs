@@ -81,7 +81,8 @@ impl Isolation {
         cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<Spawning<'plan>, Error> {
         self.validate()?;
-        let request = Request { namespaces: self.new.difference(Namespaces::CGROUP), cgroup };
+        let namespaces = self.new.difference(Namespaces::CGROUP);
+        let request = Request { namespaces, cgroup, ..Request::default() };
         if self.join.is_empty() {
             return make(plan, &request);
         }
@@ -113,8 +114,10 @@ impl Isolation {
 }
 
 fn make<'plan>(plan: &'plan Plan, request: &Request<'_>) -> Result<Spawning<'plan>, Error> {
-    spawn::spawn(plan, request)
-        .map_err(|number| Error::new(ErrorKind::Os(number), format!("clone3 with {:?}", request.namespaces)))
+    spawn::spawn(plan, request).map_err(|failure| {
+        let errno = failure.errno().unwrap_or(cofferdam_sys::Errno::EIO);
+        Error::new(ErrorKind::Os(errno), failure.to_string())
+    })
 }
 
 #[cfg(test)]

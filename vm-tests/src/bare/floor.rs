@@ -64,7 +64,8 @@ fn container(root: &str, cgroup: Option<&Path>) -> Result<()> {
     let plan = plan(root)?;
     let namespaces =
         Namespaces::PID | Namespaces::NET | Namespaces::IPC | Namespaces::UTS | Namespaces::MOUNT;
-    let child = spawn(&plan, &Request { namespaces, cgroup: cgroup.as_ref().map(AsFd::as_fd) })?.finish()?;
+    let request = Request { namespaces, cgroup: cgroup.as_ref().map(AsFd::as_fd), ..Request::default() };
+    let child = spawn(&plan, &request)?.finish()?;
     match child.wait()? {
         Exit::Code(0) => Ok(()),
         other => bail!("the program ended with {other:?}"),
