@@ -51,11 +51,11 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
         output::print(listing(&tests))?;
         return Ok(0);
     }
-    let runtime = match (foreign, args.suite) {
-        (Some(runtime), _) => runtime,
-        // The lab's own tests start no container.
-        (None, Suite::Selftest) => Runtime { name: "none".into(), own: true, files: Vec::new() },
-        (None, _) => Runtime::own(&build::dist(workspace)?),
+    let runtime = match foreign {
+        Some(runtime) => runtime,
+        // The release program takes its time to build: only for tests that start containers with it.
+        None if tests.iter().all(|test| !test.oci) => Runtime::none(),
+        None => Runtime::own(&build::dist(workspace)?),
     };
     let results = boot_and_run(workspace, args, &wanted, &tests, &programs, &runtime)?;
     let summary = report::matrix::text(&results);

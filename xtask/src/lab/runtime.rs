@@ -22,6 +22,11 @@ pub struct Runtime {
 }
 
 impl Runtime {
+    /// None, for tests that start no container by one.
+    pub fn none() -> Self {
+        Self { name: "none".to_owned(), own: true, files: Vec::new() }
+    }
+
     /// This repository's own, as built.
     pub fn own(program: &Path) -> Self {
         let files = vec![(GUEST_PATH.to_owned(), program.to_owned(), 0o755)];
