@@ -18,6 +18,7 @@ pub mod file;
 mod fork;
 #[cfg(feature = "attempts")]
 pub mod hidden;
+pub mod ids;
 pub mod mount;
 pub mod net;
 pub mod nsfs;
