@@ -1,57 +1,60 @@
 //! Which namespaces a child gets anew, which it joins, and making it.
 
+mod check;
+mod order;
+
 use std::os::fd::{AsFd, BorrowedFd};
 
-use cofferdam_sys::clone::{self, Namespaces};
+use cofferdam_sys::clone::Namespaces;
 use cofferdam_sys::plan::{Plan, Step};
 use cofferdam_sys::spawn::{self, Request, Spawning};
 
-use crate::{Error, ErrorKind, IdMaps, Namespace, NsKind};
+use crate::{Error, IdMaps, Mapping, Namespace, NamespaceLimits, Process, TimeOffsets};
 
 /// The namespaces of a child.
+///
+/// ```text
+/// join nothing:       clone3(new) ─▶ wait ─▶ ids ─▶ …
+/// join and new:       clone3() ─▶ setns ─▶ fork(new) ─▶ wait ─▶ ids ─▶ …
+/// join a PID ns:      clone3() ─▶ setns ─▶ fork() ─▶ wait ─▶ …
+/// clocks:             clone3(new but PID) ─▶ wait ─▶ ids ─▶ unshare(TIME) ─▶ clocks ─▶ fork(PID) ─▶ …
+/// ```
+/// Each fork is made by the child and gives a child of the caller's; the one before it ends.
 #[derive(Debug, Default)]
 pub struct Isolation {
     /// Those that it gets anew.
     pub new: Namespaces,
-    /// Those that it joins: cgroup, IPC, network, PID and UTS.
+    /// Those that it joins, by their files.
+    ///
+    /// The order does not matter: those that a joined user namespace owns are entered after it, the others before
+    /// it, with the caller's rights.
     pub join: Vec<Namespace>,
+    /// A process whose namespaces of these kinds it joins, in one call (`setns(2)` with a pidfd, Linux 5.8).
+    ///
+    /// The kernel refuses a user namespace that the caller is in already: see [`Process::foreign_namespaces`].
+    pub join_process: Option<(Process, Namespaces)>,
     /// The maps of a new user namespace.
     pub ids: Option<IdMaps>,
+    /// How they are written.
+    pub mapping: Mapping,
+    /// The clocks of a new time namespace.
+    pub clocks: Option<TimeOffsets>,
+    /// How many namespaces may be made inside a new user namespace.
+    pub limits: NamespaceLimits,
+    /// The signal that its end raises before `execve(2)`, see [`Request::exit_signal`].
+    pub exit_signal: Option<i32>,
 }
 
 impl Isolation {
-    /// Checks that the parts fit together.
+    /// Adds the child's first steps: join, wait until its ids are mapped, become root of a new user namespace,
+    /// set the clocks, enter the cgroup namespace, limit what can be made inside.
     ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a kind that is both new and joined or for maps without a user namespace;
-    /// [`ErrorKind::Unsupported`] for joining a user, mount or time namespace.
-    pub fn validate(&self) -> Result<(), Error> {
-        for namespace in &self.join {
-            let kind = namespace.kind();
-            if self.new.contains(kind.flag()) {
-                let what = format!("the {kind} namespace is to be new and joined at once");
-                return Err(Error::new(ErrorKind::Invalid, what));
-            }
-            if matches!(kind, NsKind::User | NsKind::Mount | NsKind::Time) {
-                let what = format!("joining a {kind} namespace is not supported yet");
-                return Err(Error::new(ErrorKind::Unsupported, what));
-            }
-        }
-        match &self.ids {
-            Some(_) if !self.new.contains(Namespaces::USER) => {
-                Err(Error::new(ErrorKind::Invalid, "id maps need a new user namespace"))
-            }
-            Some(ids) => ids.validate(),
-            None => Ok(()),
-        }
-    }
-
-    /// Adds the child's first steps: wait until its ids are mapped, become root of a new user namespace,
-    /// and enter the cgroup namespace.
+    /// In a *joined* user namespace its ids stay what they are; a later step sets them.
     ///
-    /// The cgroup namespace comes last: its root is the cgroup that the process is in, and `clone3` would
-    /// take the parent's.
+    /// The cgroup namespace comes late: its root is the cgroup that the process is in, and `clone3` would take
+    /// the parent's.
     pub fn lower(&self, plan: &mut Plan) {
+        self.lower_joins(plan);
         plan.push("wait for the parent", Step::WaitForParent);
         if let Some(ids) = &self.ids {
             // Before this the child's ids are the overflow ids, which own nothing.
@@ -62,91 +65,80 @@ impl Isolation {
                 plan.push("become user 0 of the user namespace", Step::Uid(0));
             }
         }
+        if let Some(clocks) = &self.clocks {
+            clocks.lower(plan);
+            let pid = self.new.intersection(Namespaces::PID);
+            plan.push("go on in the time namespace", Step::Fork(pid));
+        }
         if self.new.contains(Namespaces::CGROUP) {
             plan.push("make a cgroup namespace", Step::Unshare(Namespaces::CGROUP));
+        }
+        self.limits.lower(plan);
+    }
+
+    fn lower_joins(&self, plan: &mut Plan) {
+        if !self.joins() {
+            return;
+        }
+        for entry in order::steps(&self.join, self.join_process.as_ref()) {
+            plan.push(entry.0, entry.1);
+        }
+        let born = self.born();
+        if self.joined().contains(Namespaces::PID) || !born.is_empty() {
+            plan.push("go on in the joined namespaces", Step::Fork(born));
         }
     }
 
     /// Makes the child, born in `cgroup` when one is given.
     ///
-    /// Joins are made by a thread of their own, which is the child's parent thread and ends here: the
-    /// caller's namespaces never change, and the child joins with the caller's rights, before it enters a
-    /// user namespace that has none.
+    /// The caller's namespaces never change: the child joins by itself, with the caller's rights.
     ///
     /// # Errors
-    /// [`ErrorKind::Os`] with the namespace that could not be joined, or the answer of `clone3(2)`.
+    /// [`crate::ErrorKind::Os`] with the namespace that could not be joined, or the answer of `clone3(2)`.
     pub fn spawn<'plan>(
         &self,
         plan: &'plan Plan,
         cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<Spawning<'plan>, Error> {
         self.validate()?;
-        let namespaces = self.new.difference(Namespaces::CGROUP);
-        let request = Request { namespaces, cgroup, ..Request::default() };
-        if self.join.is_empty() {
-            return make(plan, &request);
-        }
-        std::thread::scope(|scope| {
-            let joined = || {
-                for namespace in &self.join {
-                    clone::setns(namespace.as_fd(), namespace.kind().flag()).map_err(|number| {
-                        Error::new(ErrorKind::Os(number), format!("join the {} namespace", namespace.kind()))
-                    })?;
-                }
-                make(plan, &request)
-            };
-            scope.spawn(joined).join().unwrap_or_else(|_| {
-                Err(Error::new(
-                    ErrorKind::Os(cofferdam_sys::Errno::EIO),
-                    "join namespaces: the thread panicked",
-                ))
-            })
-        })
+        let namespaces = if self.joins() { Namespaces::empty() } else { self.born() };
+        let request = Request { namespaces, cgroup, exit_signal: self.exit_signal };
+        Ok(spawn::spawn(plan, &request)?)
     }
 
-    /// Writes the id maps of a child that waits; nothing to do without a user namespace.
+    /// Writes the id maps of a child that waits; nothing to do without a new user namespace.
     ///
     /// # Errors
     /// As [`IdMaps::write`].
-    pub fn map_ids(&self, pid: i32) -> Result<(), Error> {
-        self.ids.as_ref().map_or(Ok(()), |ids| ids.write(pid))
+    pub fn map_ids(&self, child: &Spawning<'_>) -> Result<(), Error> {
+        let Some(ids) = &self.ids else { return Ok(()) };
+        let gone = || Error::invalid("map ids: the child has ended");
+        let pidfd = child.pidfd().ok_or_else(gone)?.as_fd().try_clone_to_owned();
+        let pidfd = pidfd.map_err(|error| Error::io(&error, "duplicate a pidfd"))?;
+        ids.write(&Process::new(child.pid(), pidfd)?, self.mapping)
     }
-}
 
-fn make<'plan>(plan: &'plan Plan, request: &Request<'_>) -> Result<Spawning<'plan>, Error> {
-    spawn::spawn(plan, request).map_err(|failure| {
-        let errno = failure.errno().unwrap_or(cofferdam_sys::Errno::EIO);
-        Error::new(ErrorKind::Os(errno), failure.to_string())
-    })
+    fn joins(&self) -> bool {
+        !self.joined().is_empty()
+    }
+
+    /// The kinds that are joined in either way.
+    fn joined(&self) -> Namespaces {
+        let files = self.join.iter().fold(Namespaces::empty(), |all, one| all | one.kind().flag());
+        files | self.join_process.as_ref().map_or(Namespaces::empty(), |(_, kinds)| *kinds)
+    }
+
+    /// The namespaces that a clone makes, rather than a later step.
+    fn born(&self) -> Namespaces {
+        let later = if self.clocks.is_some() {
+            // A process that is in its PID namespace as number 1 cannot fork a sibling into the time namespace.
+            Namespaces::CGROUP | Namespaces::TIME | Namespaces::PID
+        } else {
+            Namespaces::CGROUP
+        };
+        self.new.difference(later)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::IdMap;
-
-    #[test]
-    fn contradictions_are_refused() {
-        let uts = || vec![Namespace::of_process(0, NsKind::Uts).unwrap()];
-        let both = Isolation { new: Namespaces::UTS, join: uts(), ids: None };
-        assert_eq!(both.validate().unwrap_err().kind(), ErrorKind::Invalid);
-        let ids = Some(IdMaps { uid: vec![IdMap::new(0, 0, 1)], gid: vec![] });
-        let no_user = Isolation { new: Namespaces::UTS, join: vec![], ids };
-        assert_eq!(no_user.validate().unwrap_err().kind(), ErrorKind::Invalid);
-        let mount = vec![Namespace::of_process(0, NsKind::Mount).unwrap()];
-        let joined = Isolation { new: Namespaces::empty(), join: mount, ids: None };
-        assert_eq!(joined.validate().unwrap_err().kind(), ErrorKind::Unsupported);
-    }
-
-    #[test]
-    fn steps_begin_with_the_wait() {
-        use cofferdam_sys::plan::Exec;
-        let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
-        let ids = Some(IdMaps { uid: vec![IdMap::new(0, 9, 1)], gid: vec![IdMap::new(1, 9, 1)] });
-        Isolation { new: Namespaces::USER | Namespaces::CGROUP, join: vec![], ids }.lower(&mut plan);
-        let about: Vec<_> = plan.entries().iter().map(|entry| &*entry.about).collect();
-        let wanted =
-            ["wait for the parent", "become user 0 of the user namespace", "make a cgroup namespace"];
-        assert_eq!(about, wanted);
-    }
-}
+mod tests;

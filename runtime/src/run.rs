@@ -55,7 +55,7 @@ fn launch(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Child> {
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
-    isolation.map_ids(spawning.pid()).map_err(start)?;
+    isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
     prepare_child(container, &spawning, warn)?;
     spawning.release().and_then(|()| spawning.finish()).map_err(|failure| child_failure(container, &failure))
@@ -113,6 +113,7 @@ fn isolation(container: &Container) -> Result<Isolation> {
         new: container.new_namespaces,
         join: container.join_namespaces.iter().map(open).collect::<Result<_>>()?,
         ids: container.ids.clone(),
+        ..Isolation::default()
     };
     isolation.validate().map_err(start)?;
     Ok(isolation)

@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod loopdev;
 pub mod lsm;
 pub mod memfd;
+pub mod ids;
 pub mod mount;
 pub mod mountinfo;
 pub mod net;

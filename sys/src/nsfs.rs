@@ -86,6 +86,22 @@ pub fn has_mount_id() -> Result<bool> {
     probe("mnt", NS_GET_MNTNS_ID)
 }
 
+/// Whether `setns(2)` takes a pidfd (Linux 5.8): asked by joining a namespace that the caller is in.
+///
+/// # Errors
+/// As `pidfd_open(2)`; `ENOSYS` where a filter hides a call.
+pub fn has_setns_pidfd() -> Result<bool> {
+    use std::os::fd::AsFd;
+    // SAFETY: takes no pointer and cannot fail.
+    let own = crate::process::pidfd_open(unsafe { libc::getpid() })?;
+    match crate::clone::setns(own.as_fd(), crate::clone::Namespaces::UTS) {
+        // Only a kernel that knows pidfds comes to ask for the capability.
+        Ok(()) | Err(Errno::EPERM) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn probe(kind: &str, request: libc::Ioctl) -> Result<bool> {
     use std::os::fd::AsFd;
     let file = std::fs::File::open(format!("/proc/thread-self/ns/{kind}"))

@@ -109,7 +109,8 @@ fn what_is_not_enforced_is_refused() {
 #[test]
 fn sysctls_of_the_host_are_refused() {
     let message = |name: &str| refused(|c| c["linux"]["sysctl"] = json!({ name: "1" })).1;
-    assert!(message("kernel.core_pattern").contains("belongs to no namespace"));
+    assert!(message("vm.dirty_ratio").contains("belongs to no namespace"));
+    assert!(message("kernel.core_pattern").contains("runs as root"));
     assert!(message("net.ipv4.ip_forward").contains("needs a net namespace"));
     for bad in ["net...x", "net./x", "net.x/../y", "", "kernel.sem/../core_pattern"] {
         let message = message(bad);

@@ -68,7 +68,7 @@ pub(super) fn ask_with(
     let (mut answers, output) = io::pipe()?;
     plan.push("send the answers back", Step::Duplicate { from: At::from(OwnedFd::from(output)), to: 1 });
     let mut spawning = isolation.spawn(&plan, cgroup)?;
-    isolation.map_ids(spawning.pid())?;
+    isolation.map_ids(&spawning)?;
     spawning.release()?;
     let child = spawning.finish()?;
     // The plan holds the other end of the pipe.
@@ -95,7 +95,7 @@ impl Sleeper {
             plan.push(about, step);
         }
         let mut spawning = isolation.spawn(&plan, cgroup)?;
-        isolation.map_ids(spawning.pid())?;
+        isolation.map_ids(&spawning)?;
         spawning.release()?;
         Ok(Self(spawning.finish()?))
     }

@@ -1,11 +1,16 @@
 //! Maps of user and group ids (`user_namespaces(7)`): checked before the kernel sees them.
 
-use std::fmt::Write as _;
-use std::fs;
+mod parse;
+mod write;
 
-use cofferdam_sys::{cred, errno};
+pub(crate) use parse::id;
+pub use write::{Mapping, Setgroups, Writer};
 
-use crate::{Error, ErrorKind};
+use std::fmt;
+
+use cofferdam_sys::ids;
+
+use crate::Error;
 
 /// A range of ids inside a user namespace and the range of the same length that it stands for outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,13 @@ impl IdMap {
     pub fn to_outside(self, id: u32) -> Option<u32> {
         let offset = id.checked_sub(self.inside).filter(|offset| *offset < self.count)?;
         self.outside.checked_add(offset)
+    }
+}
+
+impl fmt::Display for IdMap {
+    /// `inside:outside:count`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.inside, self.outside, self.count)
     }
 }
 
@@ -70,62 +82,35 @@ impl IdMaps {
         self.gid.iter().find_map(|map| map.to_outside(id))
     }
 
-    /// Writes the maps of a process that waits in a new user namespace.
-    ///
-    /// Without `CAP_SETGID` the kernel wants `setgroups(2)` denied first (Linux 3.19), so that is done.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] as [`IdMaps::validate`]; [`ErrorKind::Os`] with `EPERM` for ids that the
-    /// caller may not map.
-    pub fn write(&self, pid: i32) -> Result<(), Error> {
-        const CAP_SETGID: u64 = 1 << 6;
-        self.validate()?;
-        let effective = cred::capget(0)
-            .map_err(|number| Error::new(ErrorKind::Os(number), "read the caller's capabilities"))?
-            .effective;
-        if effective & CAP_SETGID == 0 {
-            write(pid, "setgroups", "deny")?;
+    /// The caller's own user and group as root, which anybody may map (`user_namespaces(7)`).
+    pub fn caller_as_root() -> Self {
+        Self {
+            uid: vec![IdMap::new(0, ids::effective_uid(), 1)],
+            gid: vec![IdMap::new(0, ids::effective_gid(), 1)],
         }
-        if !self.uid.is_empty() {
-            write(pid, "uid_map", &lines(&self.uid))?;
-        }
-        if !self.gid.is_empty() {
-            write(pid, "gid_map", &lines(&self.gid))?;
-        }
-        Ok(())
+    }
+
+    /// The ids from 0 on as host ids from `first` on, the same for users and groups.
+    pub fn shifted(first: u32, count: u32) -> Self {
+        let map = || vec![IdMap::new(0, first, count)];
+        Self { uid: map(), gid: map() }
     }
 }
 
-fn write(pid: i32, name: &str, text: &str) -> Result<(), Error> {
-    let path = format!("/proc/{pid}/{name}");
-    fs::write(&path, text).map_err(|error| {
-        let what = format!("write `{}` to {path}", text.trim_end().replace('\n', ", "));
-        Error::new(ErrorKind::Os(errno::from_io(&error)), what)
-    })
-}
-
-fn lines(maps: &[IdMap]) -> String {
-    maps.iter().fold(String::new(), |mut text, map| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {} {}", map.inside, map.outside, map.count);
-        text
-    })
-}
-
 fn validate(name: &str, maps: &[IdMap]) -> Result<(), Error> {
-    let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, format!("{name} map: {why}")));
+    let invalid = |why: String| Err(Error::invalid(format!("{name} map: {why}")));
     if maps.len() > MAX_RANGES {
         return invalid(format!("{} ranges, the kernel takes {MAX_RANGES}", maps.len()));
     }
     if let Some(map) = maps.iter().find(|map| !map.fits()) {
-        return invalid(format!("the range {map:?} is empty or does not fit into 32 bits"));
+        return invalid(format!("the range {map} is empty or does not fit into 32 bits"));
     }
     for (number, one) in maps.iter().enumerate() {
         for other in maps.iter().skip(number.saturating_add(1)) {
             let inside = overlap(one.inside, one.count, other.inside, other.count);
             if inside || overlap(one.outside, one.count, other.outside, other.count) {
                 let side = if inside { "inside" } else { "outside" };
-                return invalid(format!("{one:?} and {other:?} overlap {side}"));
+                return invalid(format!("{one} and {other} overlap {side}"));
             }
         }
     }
