@@ -6,6 +6,7 @@
 //! between `clone3(2)` and `execve(2)` without allocating, locking or panicking. As only data reaches
 //! the child, `spawn` is a safe function, in a threaded program too.
 
+pub mod access;
 #[cfg(feature = "attempts")]
 pub mod attempts;
 pub mod bpf;
