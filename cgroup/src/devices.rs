@@ -4,17 +4,22 @@
 //! is asked about every open and `mknod(2)` of a device node. It is assembled here, one short block a
 //! rule, without a compiler.
 
+mod attach;
 mod program;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use cofferdam_sys::bpf::{self, Instruction};
 use cofferdam_sys::rlimit::{self, Rlimit};
 use cofferdam_sys::{Errno, errno};
 
-use crate::{Cgroup, Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
+pub use attach::Program;
 pub use program::compile;
+
+/// The name that the kernel knows our programs by, and we among others'.
+const NAME: &std::ffi::CStr = c"cofferdam_dev";
 
 /// What sort of device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,26 +124,8 @@ impl Rule {
     }
 }
 
-impl Cgroup {
-    /// Allows its processes, and those below, only the devices that `rules` allow.
-    ///
-    /// Programs of parents stay in force beside this one. Each call adds one more: call it once.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] on a kernel without `CONFIG_CGROUP_BPF`; [`ErrorKind::System`] with
-    /// `EPERM` without `CAP_BPF` and `CAP_NET_ADMIN` in the initial user namespace; [`ErrorKind::Invalid`]
-    /// for more rules than a program has room for.
-    pub fn set_devices(&self, rules: &[Rule]) -> Result<()> {
-        let program = load(&compile(rules)?)?;
-        let (kind, flags) = (bpf::ATTACH_CGROUP_DEVICE, bpf::ATTACH_ALLOW_MULTI);
-        bpf::cgroup_attach(self.fd(), program.as_fd(), kind, flags).map_err(|number| {
-            failed(format!("attach the device program to {}", self.path().display()), number)
-        })
-    }
-}
-
 fn load(program: &[Instruction]) -> Result<OwnedFd> {
-    let once = |log: &mut [u8]| bpf::prog_load(bpf::PROG_TYPE_CGROUP_DEVICE, program, c"", log);
+    let once = |log: &mut [u8]| bpf::prog_load(bpf::PROG_TYPE_CGROUP_DEVICE, program, NAME, c"", log);
     let number = match once(&mut []) {
         Ok(program) => return Ok(program),
         // Before Linux 5.11 programs count as locked memory, whose limit is 64 KiB for all of a user's.

@@ -43,6 +43,12 @@ impl In<'_> {
         Ok(self.open(name, Open::empty()).map_err(|number| Error::system(what(), number))?.into())
     }
 
+    /// Opens a file.
+    pub(crate) fn open_with(self, name: &str, flags: Open) -> Result<File> {
+        let what = || format!("open {}", self.path.join(name).display());
+        Ok(self.open(name, flags).map_err(|number| Error::system(what(), number))?.into())
+    }
+
     /// The content of a file.
     pub(crate) fn read(self, name: &str) -> Result<String> {
         let mut file = self.reader(name)?;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 #[cfg(feature = "attempts")]
 pub mod attempts;
 pub mod bpf;

@@ -6,6 +6,18 @@ use std::time::{Duration, Instant};
 use crate::call::check_int;
 use crate::{Errno, Result};
 
+/// What a wait for `POLLPRI` ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// The file has something to say.
+    Raised,
+    /// `POLLERR`, alone or beside `POLLPRI`: every file of kernfs says so when it changes, and a PSI trigger
+    /// only when its cgroup is gone.
+    Error,
+    /// Nothing until the end of the wait.
+    TimedOut,
+}
+
 /// Waits for `POLLPRI`, which files such as `cgroup.events` and PSI triggers raise when they change.
 ///
 /// `Ok(false)` after `timeout`. A change counts from the last read of the file's start through this
@@ -14,6 +26,14 @@ use crate::{Errno, Result};
 /// # Errors
 /// As `poll(2)`; `EBADF` for a descriptor that is not open.
 pub fn changed(fd: BorrowedFd<'_>, timeout: Duration) -> Result<bool> {
+    Ok(priority(fd, timeout)? != Priority::TimedOut)
+}
+
+/// As [`changed`], telling an error of the file apart.
+///
+/// # Errors
+/// As `poll(2)`; `EBADF` for a descriptor that is not open.
+pub fn priority(fd: BorrowedFd<'_>, timeout: Duration) -> Result<Priority> {
     let end = Instant::now().checked_add(timeout);
     loop {
         let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
@@ -25,9 +45,10 @@ pub fn changed(fd: BorrowedFd<'_>, timeout: Duration) -> Result<bool> {
         match check_int(unsafe { libc::poll(&raw mut entry, 1, left) }) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-            Ok(0) => return Ok(false),
+            Ok(0) => return Ok(Priority::TimedOut),
             Ok(_) if entry.revents & libc::POLLNVAL != 0 => return Err(Errno::EBADF),
-            Ok(_) => return Ok(true),
+            Ok(_) if entry.revents & libc::POLLERR != 0 => return Ok(Priority::Error),
+            Ok(_) => return Ok(Priority::Raised),
         }
     }
 }

@@ -60,15 +60,22 @@ pub(super) fn ask(
 }
 
 /// The same, with a plan that is complete but for its standard output.
-pub(super) fn ask_with(
+pub(super) fn ask_with(isolation: &Isolation, cgroup: Option<BorrowedFd<'_>>, plan: Plan) -> Result<Facts> {
+    ask_after(isolation, cgroup, plan, |_| Ok(()))
+}
+
+/// The same, and before the child goes on, something is done to its process.
+pub(super) fn ask_after(
     isolation: &Isolation,
     cgroup: Option<BorrowedFd<'_>>,
     mut plan: Plan,
+    prepare: impl FnOnce(i32) -> Result,
 ) -> Result<Facts> {
     let (mut answers, output) = io::pipe()?;
     plan.push("send the answers back", Step::Duplicate { from: At::from(OwnedFd::from(output)), to: 1 });
     let mut spawning = isolation.spawn(&plan, cgroup)?;
     isolation.map_ids(&spawning)?;
+    prepare(spawning.pid())?;
     spawning.release()?;
     let child = spawning.finish()?;
     // The plan holds the other end of the pipe.
