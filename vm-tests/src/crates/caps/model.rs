@@ -182,7 +182,7 @@ impl Random {
 pub(super) fn changes(_: &mut Context) -> Result {
     let rules = rules()?;
     let mut random = Random(1);
-    for _ in 0..150 {
+    for _ in 0..100 {
         let list = (0..=random.next() % 10).map(|_| random.change()).collect::<Result<Vec<_>>>()?;
         on_a_thread(|| walk(&list, &list, rules).map(drop))?;
     }
@@ -246,7 +246,7 @@ pub(super) fn fixed(ctx: &mut Context) -> Result {
 pub(super) fn random(ctx: &mut Context) -> Result {
     let (path, rules) = (copy(ctx)?, rules()?);
     let mut random = Random(2);
-    for _ in 0..16 {
+    for _ in 0..10 {
         random.case()?.run(&path, rules)?;
     }
     Ok(())
