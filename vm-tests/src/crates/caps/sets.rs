@@ -98,7 +98,7 @@ pub(super) fn stay_in_the_namespace(ctx: &mut Context) -> Result {
 pub(super) fn child_with_secure_bits(_: &mut Context) -> Result {
     let kill: CapSet = Cap::KILL.into();
     let sets = Sets { inheritable: kill, ambient: kill, ..Sets::rooted(kill.with(Cap::CHOWN)) };
-    let pure = Child { sets, ids: root(), securebits: Some(Securebits::PURE), no_new_privs: false };
+    let pure = Child { sets, ids: root(), securebits: Some(Securebits::PURE), ..Child::default() };
     for child in [pure.clone(), Child { ids: user(), ..pure.clone() }, Child { securebits: None, ..pure }] {
         let mut plan = child::plan(&["facts", "file:/proc/self/status", "securebits:"])?;
         child.lower(last_cap()?, &mut plan)?;
