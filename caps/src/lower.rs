@@ -29,6 +29,9 @@ pub struct Child {
     pub securebits: Option<Securebits>,
     /// Whether `execve(2)` gives no privileges from then on.
     pub no_new_privs: bool,
+    /// The bounding set that the child begins with: what it lacks need not be dropped, which without
+    /// `CAP_SETPCAP` is refused even then. `None` is every capability, as in a new user namespace.
+    pub bounded: Option<CapSet>,
 }
 
 impl Child {
@@ -46,14 +49,16 @@ impl Child {
     ///
     /// # Errors
     /// [`ErrorKind::Impossible`] as [`Sets::validate`], or for groups that are not to be set;
-    /// [`ErrorKind::NotInKernel`] with the capabilities that are above `last`.
+    /// [`ErrorKind::NotInKernel`] with the capabilities that are above `last`; [`ErrorKind::OutOfReach`] with those
+    /// of the bounding set that [`Child::bounded`] has not.
     pub fn lower(&self, last: Cap, plan: &mut Plan) -> Result<(), Error> {
         let Self { sets, ids, .. } = self;
         self.check(last)?;
         if ids.uid != 0 {
             plan.push("keep capabilities when the user changes", Step::KeepCapabilities(true));
         }
-        for cap in CapSet::up_to(last).difference(sets.bounding).iter() {
+        let begins = CapSet::up_to(last).intersection(self.bounded.unwrap_or(CapSet::from_bits(u64::MAX)));
+        for cap in begins.difference(sets.bounding).iter() {
             plan.push(format!("drop {cap} from the bounding set"), Step::DropBounding(cap.number()));
         }
         if ids.set_groups {
@@ -109,6 +114,12 @@ impl Child {
             let what = format!("the running kernel has no {absent}: its last capability is {last}");
             return Err(Error::new(ErrorKind::NotInKernel, what).with_hint("leave it out"));
         }
+        let beyond = self.sets.bounding.difference(self.bounded.unwrap_or(self.sets.bounding));
+        if !beyond.is_empty() {
+            let what = format!("the child's bounding set cannot have {beyond}: it begins without");
+            return Err(Error::new(ErrorKind::OutOfReach, what)
+                .with_hint("leave it out, or take a new user namespace"));
+        }
         if !self.ids.set_groups && !self.ids.groups.is_empty() {
             let what = format!("supplementary groups {:?} are asked for and not to be set", self.ids.groups);
             return Err(Error::new(ErrorKind::Impossible, what)
@@ -124,7 +135,8 @@ impl Sets {
     /// # Errors
     /// As [`Child::lower`].
     pub fn lower(&self, ids: &Ids, no_new_privs: bool, last: Cap, plan: &mut Plan) -> Result<(), Error> {
-        Child { sets: *self, ids: ids.clone(), securebits: None, no_new_privs }.lower(last, plan)
+        let child = Child { sets: *self, ids: ids.clone(), no_new_privs, ..Child::default() };
+        child.lower(last, plan)
     }
 }
 
@@ -170,6 +182,7 @@ mod tests {
             ids: Ids { uid: 7, ..Ids::default() },
             securebits: Some(Securebits::PURE),
             no_new_privs: true,
+            ..Child::default()
         };
         let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
         child.lower(Cap::LAST_NAMED, &mut plan).unwrap();
@@ -206,6 +219,23 @@ mod tests {
             })
             .collect();
         assert_eq!(dropped, CapSet::up_to(last) - CapSet::HARDENED);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_dropped() {
+        let kill: CapSet = Cap::KILL.into();
+        let child =
+            Child { sets: Sets::rooted(kill), bounded: Some(kill.with(Cap::BPF)), ..Child::default() };
+        let lowered = |child: &Child| {
+            let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
+            child.lower(Cap::LAST_NAMED, &mut plan)?;
+            let dropped = plan.entries().iter().filter(|entry| matches!(entry.step, Step::DropBounding(_)));
+            Ok(dropped.map(|entry| format!("{:?}", entry.step)).collect::<Vec<_>>())
+        };
+        assert_eq!(lowered(&child).unwrap(), ["DropBounding(39)"]);
+        let error: Error = lowered(&Child { bounded: Some(Cap::BPF.into()), ..child }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfReach);
+        assert!(error.to_string().contains("cannot have CAP_KILL: it begins without"), "{error}");
     }
 
     #[test]

@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use crate::clone::Namespaces;
 use crate::cred::CapSets;
+use crate::keyring::Permissions;
 use crate::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
 use crate::open::{Open, Resolve};
 use crate::readback::{IdKind, Wanted};
 use crate::rlimit::Rlimit;
+use crate::sched::{Attributes, IoClass};
 use crate::seccomp::{FilterFlags, Instruction};
 
 /// How many slots a plan has.
@@ -166,6 +168,20 @@ pub enum Step {
     SessionKeyring(CString),
     /// [`crate::rlimit::set`] on the child itself.
     ResourceLimit { resource: u32, limit: Rlimit },
+    /// [`crate::sched::set`] on the child itself.
+    Scheduler(Attributes),
+    /// [`crate::sched::set_affinity`] on the child itself.
+    Processors(Vec<u64>),
+    /// [`crate::sched::set_io_priority`] on the child itself.
+    IoPriority { class: IoClass, level: u8 },
+    /// [`crate::sched::own_core`].
+    OwnCore,
+    /// [`crate::numa::set`].
+    MemoryPolicy { mode: i32, nodes: Vec<u64> },
+    /// [`crate::personality::set`].
+    Personality(u32),
+    /// [`crate::keyring::set_permissions`].
+    KeyPermissions { key: i32, permissions: Permissions },
     /// Open for writing below a directory without following links, write once, close.
     Write { dir: At, path: CString, data: Vec<u8> },
     /// [`crate::process::chdir`].

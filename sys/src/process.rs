@@ -25,6 +25,18 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) }).map(drop)
 }
 
+/// `int pidfd_getfd(int pidfd, int fd, 0)`: a copy of a descriptor of another process (`pidfd_getfd(2)`, Linux 5.6).
+///
+/// It is close-on-exec here, whatever it is there.
+///
+/// # Errors
+/// `EPERM` without the right to trace the process (`ptrace(2)`), `EBADF` when it has no such descriptor, `ESRCH`
+/// when it has ended.
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -230,6 +242,21 @@ mod tests {
         assert_eq!(wait(pidfd.as_fd()).unwrap(), Exit::Code(7));
         assert_eq!(wait(pidfd.as_fd()).unwrap_err(), Errno::ECHILD);
         assert_eq!(pidfd_send_signal(pidfd.as_fd(), 0).unwrap_err(), Errno::ESRCH);
+    }
+
+    #[test]
+    fn a_descriptor_is_copied_from_a_process() {
+        let own = pidfd_open(std::process::id().cast_signed()).unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        match pidfd_getfd(own.as_fd(), null.as_raw_fd()) {
+            Ok(copy) => {
+                let stat = crate::file::fstat(copy.as_fd()).unwrap();
+                assert!(stat.is_char_device(1, 3));
+            }
+            // A filter, as in many containers.
+            Err(errno) => assert_eq!(errno, Errno::EPERM),
+        }
+        assert!(matches!(pidfd_getfd(own.as_fd(), -1), Err(Errno::EBADF | Errno::EPERM)));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, NOTES, PathIn, SLOTS, Slot, Step};
 use crate::spawn::announce;
 use crate::{
-    Errno, Result, clone, copy, cred, file, landlock, lsm, mount, net, process, rlimit, seccomp, send, stage,
-    tty,
+    Errno, Result, clone, copy, cred, file, keyring, landlock, lsm, mount, net, numa, personality, process,
+    rlimit, sched, seccomp, send, stage, tty,
 };
 
 mod readback;
@@ -83,7 +83,6 @@ impl Walk {
             Step::DomainName(name) => process::setdomainname(name),
             Step::InterfaceUp(name) => net::interface_up(name),
             Step::SessionKeyring(name) => process::join_session_keyring(name),
-            Step::ResourceLimit { resource, limit } => rlimit::set(0, *resource, *limit),
             Step::Write { dir, path, data } => self.write(dir, path, data),
             Step::ChangeDirectory(path) => process::chdir(path),
             Step::ChangeDirectoryTo(fd) => process::fchdir(self.fd(fd)?),
@@ -94,9 +93,23 @@ impl Walk {
             Step::Duplicate { from, to } => process::dup_to(self.fd(from)?, *to),
             Step::ChangeRootHere => change_root_here(),
             Step::Close(slot) => self.close(*slot),
-            _ => self.credential_step(step),
+            _ => self.resource_step(step),
         }
         .map(|()| 0)
+    }
+
+    fn resource_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::ResourceLimit { resource, limit } => rlimit::set(0, *resource, *limit),
+            Step::Scheduler(attributes) => sched::set(0, attributes),
+            Step::Processors(mask) => sched::set_affinity(0, mask),
+            Step::IoPriority { class, level } => sched::set_io_priority(0, *class, *level),
+            Step::OwnCore => sched::own_core(),
+            Step::MemoryPolicy { mode, nodes } => numa::set(*mode, nodes),
+            Step::Personality(persona) => personality::set(*persona),
+            Step::KeyPermissions { key, permissions } => keyring::set_permissions(*key, *permissions),
+            _ => self.credential_step(step),
+        }
     }
 
     fn credential_step(&mut self, step: &Step) -> Result<()> {

@@ -13,7 +13,7 @@ use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::seccomp::{FilterFlags, Instruction};
 use cofferdam_sys::spawn::{Failure, Request, spawn};
-use cofferdam_sys::{open, rlimit};
+use cofferdam_sys::{open, rlimit, sched};
 
 /// Aborts when another process than the one that was noted allocates or frees.
 struct Guard;
@@ -72,6 +72,9 @@ fn harmless(plan: &mut Plan) {
     plan.push("close", Step::Close(slots[0]));
     let limit = rlimit::get(0, rlimit::by_name("RLIMIT_CORE").unwrap()).unwrap();
     plan.push("limit", Step::ResourceLimit { resource: rlimit::by_name("RLIMIT_CORE").unwrap(), limit });
+    plan.push("nice", Step::Scheduler(sched::Attributes { nice: 1, ..sched::Attributes::default() }));
+    plan.push("disk", Step::IoPriority { class: sched::IoClass::BestEffort, level: 5 });
+    plan.push("processors", Step::Processors(sched::affinity(0).unwrap()));
     plan.push("directory", Step::RequireDirectory { fd: root.clone() });
     plan.push(
         "missing",

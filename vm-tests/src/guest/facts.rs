@@ -1,6 +1,7 @@
 //! `/init facts …`: what a process sees from where a test has put it, as one JSON object.
 
 use super::paths;
+use cofferdam_caps::FileCaps;
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,7 +14,8 @@ use std::{fs, io};
 /// `file:PATH` is a file's text, `link:PATH` a link's target, `list:PATH` the sorted names in a directory,
 /// one a line, `write:PATH=TEXT` is empty when the text could be written. `spawn:N` starts N processes and is
 /// how many it could start, `allocate:N` uses N MiB of memory, `spin:N` N milliseconds of processor time.
-/// What fails is `!ERRNO`.
+/// `securebits:` is the number of the thread's secure bits; `setcap:PATH=TEXT` is empty when the file could be
+/// given these capabilities, `getcap:PATH` is what it has. What fails is `!ERRNO`.
 pub fn main(asked: &[&str]) -> ExitCode {
     let found: BTreeMap<&str, String> = asked.iter().map(|fact| (*fact, answer(fact))).collect();
     let printed =
@@ -48,8 +50,22 @@ fn look(fact: &str) -> io::Result<String> {
         "spawn" => Ok(spawn(number(path)?)),
         "allocate" => Ok(std::hint::black_box(vec![1u8; number(path)? << 20]).len().to_string()),
         "spin" => spin(number(path)?),
+        "securebits" => Ok(cofferdam_sys::cred::securebits()?.to_string()),
+        "setcap" => {
+            let (path, text) = path.split_once('=').ok_or_else(unknown)?;
+            let caps: FileCaps = text.parse().map_err(io::Error::other)?;
+            caps.write(fs::File::open(path)?).map(|()| String::new()).map_err(of_caps)
+        }
+        "getcap" => {
+            let caps = FileCaps::read(fs::File::open(path)?).map_err(of_caps)?;
+            Ok(caps.map_or_else(String::new, |caps| caps.to_string()))
+        }
         _ => Err(unknown()),
     }
+}
+
+fn of_caps(error: cofferdam_caps::Error) -> io::Error {
+    error.errno().map_or_else(|| io::Error::other(error), io::Error::from)
 }
 
 fn number(text: &str) -> io::Result<usize> {

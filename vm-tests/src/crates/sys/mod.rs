@@ -1,4 +1,10 @@
-//! Tests of `cofferdam-sys`.
+//! Tests of `cofferdam-sys`: here the child and the paths, beside it a call of each family.
+//!
+//! What only one crate uses is tested with that crate: namespaces, mounts, filters, security modules.
+
+mod files;
+mod processes;
+mod resources;
 
 use super::child;
 use super::kernel::{since, version};
@@ -45,6 +51,76 @@ pub(super) const TESTS: &[Test] = &[
         "sys::no-descriptor-leaks",
         "A child has the standard descriptors and no other",
         no_descriptor_leaks,
+    ),
+    Test::integration(
+        "sys::extended-attributes",
+        "Attributes are the same by descriptor, by path and by the calls of Linux 6.13",
+        files::extended_attributes,
+    ),
+    Test::integration(
+        "sys::sealed-memory",
+        "A sealed file in memory cannot be changed, nor executed where the kernel can seal that",
+        files::sealed_memory,
+    ),
+    Test::integration(
+        "sys::what-a-file-is",
+        "Mount flags, file system, owner and device of an open file",
+        files::what_a_file_is,
+    ),
+    Test::integration(
+        "sys::a-change-is-seen",
+        "A change of the mount table wakes who waits for it, and nothing else does",
+        files::a_change_is_seen,
+    ),
+    Test::integration(
+        "sys::descriptors-of-others",
+        "A descriptor is copied from another process, and not without the right to trace it",
+        processes::descriptors_of_others,
+    ),
+    Test::integration(
+        "sys::closed-on-exec",
+        "Every descriptor from a number on is marked close-on-exec, where the kernel can",
+        processes::closed_on_exec,
+    ),
+    Test::integration(
+        "sys::signals-and-the-end",
+        "A signal and the end of a child are told apart by who waits for both",
+        processes::signals_and_the_end,
+    ),
+    Test::integration(
+        "sys::terminal",
+        "A child leads a session on a terminal, which knows its size",
+        processes::terminal,
+    ),
+    Test::integration(
+        "sys::session-keyring",
+        "A child has a session keyring of its own, with the permissions it was given",
+        processes::session_keyring,
+    ),
+    Test::integration(
+        "sys::process-controls",
+        "Name, inspection, orphans and executable memory are set and read back",
+        processes::process_controls,
+    ),
+    Test::integration(
+        "sys::resource-limits",
+        "A child has the limits that it was given",
+        resources::resource_limits,
+    ),
+    Test::integration(
+        "sys::scheduling",
+        "A child has the policy, the processors and the I/O priority that it was given",
+        resources::scheduling,
+    ),
+    Test::integration(
+        "sys::memory-nodes",
+        "A child's memory is bound to a node, by a mode that the kernel knows",
+        resources::memory_nodes,
+    ),
+    Test::integration(
+        "sys::personality",
+        "A child believes in a kernel of 32 bits, its parent does not",
+        resources::personality,
     ),
 ];
 
