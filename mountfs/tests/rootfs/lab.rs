@@ -218,8 +218,16 @@ fn enter_own_host() {
         mknodat(dev.as_fd().into(), name, CHARACTER_DEVICE, major, minor).unwrap();
         chmodat(dev.as_fd().into(), name, 0o666).unwrap();
     }
+    mknodat(dev.as_fd().into(), c"loop-control", CHARACTER_DEVICE | 0o600, 10, 237).unwrap();
+    for number in 0..64 {
+        let name = CString::new(format!("loop{number}")).unwrap();
+        mknodat(dev.as_fd().into(), &name, BLOCK_DEVICE | 0o600, 7, number).unwrap();
+    }
     propagation(MountFlags::SHARED);
 }
+
+/// `S_IFBLK`.
+const BLOCK_DEVICE: u32 = 0o060_000;
 
 /// `S_IFCHR`.
 const CHARACTER_DEVICE: u32 = 0o020_000;
