@@ -113,9 +113,10 @@ pub(crate) fn make(maps: &IdMaps, about: &str) -> Result<OwnedFd> {
     };
     let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
     plan.push("wait to be ended", Step::WaitForParent);
-    let request = Request { namespaces: Namespaces::USER, cgroup: None };
-    let child =
-        spawn(&plan, &request).map_err(|errno| fail("make a user namespace for its id map", errno))?;
+    let request = Request { namespaces: Namespaces::USER, exit_signal: Some(0), ..Request::default() };
+    let child = spawn(&plan, &request).map_err(|failure| {
+        fail("make a user namespace for its id map", failure.errno().unwrap_or(Errno::EIO))
+    })?;
     for (file, ranges) in [("uid_map", &maps.uid), ("gid_map", &maps.gid)] {
         let line = |range: &IdRange| format!("{} {} {}\n", range.inside, range.outside, range.length);
         let text: String = ranges.iter().map(line).collect();

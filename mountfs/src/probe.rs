@@ -7,7 +7,7 @@ use cofferdam_sys::facility::{self, mounts};
 use cofferdam_sys::mount::{self, MountAttrs};
 use cofferdam_sys::plan::{Exec, Plan, Step};
 use cofferdam_sys::probe::Probe;
-use cofferdam_sys::spawn::{Failure, Request, spawn};
+use cofferdam_sys::spawn::{Failure, Request, Spawning, spawn};
 use cofferdam_sys::{Errno, Result};
 
 use crate::idmap::{self, IdMaps};
@@ -103,12 +103,16 @@ pub fn overlay_in_user_namespace() -> Result<bool> {
     let mount = plan.slot().map_err(|_| Errno::EMFILE)?;
     plan.push("begin", Step::FsOpen { fstype: c"overlay".into(), out: context });
     plan.push("create", Step::FsMount { context, attrs: MountAttrs::empty(), out: mount });
-    let request = Request { namespaces: Namespaces::USER | Namespaces::MOUNT, cgroup: None };
+    let request = Request {
+        namespaces: Namespaces::USER | Namespaces::MOUNT,
+        exit_signal: Some(0),
+        ..Request::default()
+    };
     // The kernel asks whether it is allowed before it finds that there are no layers.
-    match spawn(&plan, &request)?.finish() {
+    match spawn(&plan, &request).and_then(Spawning::finish) {
         Err(Failure::Step { about, errno: Errno::EINVAL, .. }) if about == "create" => Ok(true),
         Err(Failure::Step { about, errno: Errno::EPERM, .. }) if about == "create" => Ok(false),
-        Err(Failure::Step { errno, .. } | Failure::Parent(errno)) => Err(errno),
-        _ => Err(Errno::EIO),
+        Err(failure) => Err(failure.errno().unwrap_or(Errno::EIO)),
+        Ok(child) => child.wait().and(Err(Errno::EIO)),
     }
 }

@@ -147,7 +147,7 @@ impl Lab {
         if self.mode.user.is_some() {
             namespaces |= Namespaces::USER;
         }
-        let mut spawning = spawn(plan, &Request { namespaces, cgroup: None }).unwrap();
+        let mut spawning = spawn(plan, &Request { namespaces, ..Request::default() }).unwrap();
         if let Some(first) = self.mode.user {
             for map in ["uid_map", "gid_map"] {
                 fs::write(format!("/proc/{}/{map}", spawning.pid()), format!("0 {first} 65536")).unwrap();

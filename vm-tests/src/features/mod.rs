@@ -17,6 +17,7 @@ use cofferdam_sys::probe::Probe;
 /// The tables by the crate that has them, in the order of the page.
 pub const TABLES: &[(&str, &[Probe])] = &[
     ("sys", cofferdam_sys::probe::PROBES),
+    ("mountfs", cofferdam_mountfs::PROBES),
     ("seccomp", cofferdam_seccomp::probe::PROBES),
     ("lsm", cofferdam_lsm::probe::PROBES),
 ];
