@@ -22,6 +22,13 @@ pub const PROBES: &[Probe] = &[
         ask: mounts::has_open_tree,
     },
     Probe {
+        name: "overlay_in_user_namespace",
+        since: "5.11",
+        used_for: "an overlay for a caller without privilege; an ephemeral root in a user namespace",
+        without: "the start fails at the step that makes the overlay",
+        ask: overlay_in_user_namespace,
+    },
+    Probe {
         name: "mount_setattr",
         since: "5.12",
         used_for: "attributes of a tree of mounts before it is attached; recursive attributes",
@@ -48,6 +55,13 @@ pub const PROBES: &[Probe] = &[
         used_for: "an id map of a new tmpfs",
         without: "refused",
         ask: tmpfs_idmap,
+    },
+    Probe {
+        name: "overlay_layers_one_by_one",
+        since: "6.7",
+        used_for: "an overlay of more layers than fit into 255 bytes (lowerdir+)",
+        without: "about 15 layers",
+        ask: overlay_layers_one_by_one,
     },
     Probe {
         name: "unique_mount_ids",
@@ -92,12 +106,24 @@ fn tmpfs_idmap() -> Result<bool> {
     }
 }
 
-/// Whether an overlay can be made in a user namespace (Linux 5.11). Asked apart from [`PROBES`], since it
-/// needs the kernel's module `overlay`.
+/// Whether the layers of an overlay can be given one by one.
+///
+/// # Errors
+/// `ENODEV` where the kernel has no overlay file system, `EPERM` without privilege.
+fn overlay_layers_one_by_one() -> Result<bool> {
+    let context = mount::fsopen(c"overlay")?;
+    match mount::fsconfig_string(context.as_fd(), c"lowerdir+", c"/") {
+        Ok(()) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether an overlay can be made in a user namespace (Linux 5.11).
 ///
 /// # Errors
 /// `ENODEV` where the kernel has no overlay file system; where no user namespace can be made.
-pub fn overlay_in_user_namespace() -> Result<bool> {
+fn overlay_in_user_namespace() -> Result<bool> {
     let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
     let context = plan.slot().map_err(|_| Errno::EMFILE)?;
     let mount = plan.slot().map_err(|_| Errno::EMFILE)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use cofferdam_mountfs::{
-    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, RootFs, RootSource, overlay_in_user_namespace,
+    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, PROBES, RootFs, RootSource,
 };
 
 use super::add;
@@ -13,6 +13,11 @@ use super::lab::{Lab, in_each_mode};
 /// Busybox over the empty file that an image has for it.
 fn with_shell(rootfs: &mut RootFs) {
     add(rootfs, "bind", "/bin/busybox", "/bin/sh", &["bind", "ro"]);
+}
+
+/// Whether the kernel has a facility.
+fn has(name: &str) -> bool {
+    (PROBES.iter().find(|probe| probe.name == name).unwrap().ask)().unwrap()
 }
 
 /// Whether the parent can make mounts that no namespace has.
@@ -66,7 +71,7 @@ fn overlays_are_roots_and_mounts() {
         add(&mut rootfs, "overlay", "", "/both", &[&lowerdir, "nosuid"]);
         let result =
             lab.run(&rootfs, "cat /etc/hostname /etc/added /both/added; ls /both/cat; echo new > /etc/new");
-        if lab.mode.user.is_some() && !overlay_in_user_namespace().unwrap() && !detached(lab) {
+        if lab.mode.user.is_some() && !has("overlay_in_user_namespace") && !detached(lab) {
             assert!(result.is_err());
             return;
         }
@@ -88,7 +93,7 @@ fn changes_of_an_ephemeral_root_are_gone() {
         add(&mut rootfs, "tmpfs", "tmpfs", "/dev", &[]);
         let script = "ls /etc; echo x > /new && cat /new; ls -d /dev/null; awk '{ print $5 }' /proc/self/mountinfo | sort | tr '\n' ' '";
         let result = lab.run(&rootfs, script);
-        if lab.mode.user.is_some() && !overlay_in_user_namespace().unwrap() {
+        if lab.mode.user.is_some() && !has("overlay_in_user_namespace") {
             assert!(result.is_err());
             return;
         }
@@ -168,8 +173,7 @@ fn owners_are_mapped() {
 #[test]
 #[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
 fn a_tmpfs_can_have_a_map() {
-    let probe = cofferdam_mountfs::PROBES.iter().find(|probe| probe.name == "tmpfs_idmap").unwrap();
-    if !(probe.ask)().unwrap() {
+    if !has("tmpfs_idmap") {
         return;
     }
     in_each_mode(|lab| {
