@@ -44,6 +44,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     prepared.lower(&mut plan)?;
 
     let namespaces = Namespaces::MOUNT | Namespaces::PID | Namespaces::IPC;
-    let child = spawn(&plan, &Request { namespaces, cgroup: None, ..Request::default() })?.finish()?;
+    let child = spawn(&plan, &Request { namespaces, ..Request::default() })?.finish()?;
     std::process::exit(child.wait()?.status().into());
 }

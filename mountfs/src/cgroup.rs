@@ -34,7 +34,7 @@ struct Hierarchy {
 }
 
 /// What a mount of the type `cgroup` stands for on this host; `open` opens a plain mount.
-pub(crate) fn items(mount: &Mount, open: &dyn Fn(&Mount) -> Result<Item>) -> Result<Vec<Item>> {
+pub(crate) fn items(mount: &Mount, open: &mut dyn FnMut(&Mount) -> Result<Item>) -> Result<Vec<Item>> {
     let about = format!("mount cgroup on {}: look at {HOST}", mount.target.display());
     let fail = |errno| Error::system(about.as_str(), errno);
     let io = |error: std::io::Error| fail(errno::from_io(&error));
@@ -80,7 +80,8 @@ fn base(mount: &Mount) -> Mount {
 }
 
 fn special(place: Place, what: What, attrs: Attributes) -> Item {
-    Item { place, what, attrs, recursive_attrs: Attributes::default(), propagation: Propagation::default() }
+    let (recursive_attrs, propagation) = (Attributes::default(), Propagation::default());
+    Item { place, what, attrs, recursive_attrs, propagation, idmapped: false, copy_up: None }
 }
 
 /// The hierarchies right below the host's place, by name.

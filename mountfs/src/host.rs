@@ -57,7 +57,7 @@ impl Host {
     }
 
     /// How mounts are made on this host.
-    pub fn api(&self) -> Api {
+    pub fn api(self) -> Api {
         self.api
     }
 
@@ -80,16 +80,16 @@ impl Host {
         Self { detached: false, ..self }
     }
 
-    pub(crate) fn setattr(&self) -> bool {
+    pub(crate) fn setattr(self) -> bool {
         self.api == Api::Setattr
     }
 
     /// Whether the parent may make mounts that no namespace has.
-    pub(crate) fn has_detached(&self) -> bool {
+    pub(crate) fn has_detached(self) -> bool {
         self.detached && self.api > Api::Mount
     }
 
-    pub(crate) fn id_kind(&self) -> IdKind {
+    pub(crate) fn id_kind(self) -> IdKind {
         if self.statmount { IdKind::Unique } else { IdKind::Reused }
     }
 }

@@ -6,19 +6,30 @@
 //! the caller owns: the root and the sources, each once.
 
 mod cgroup;
+mod context;
 mod error;
 mod host;
+mod idmap;
+mod image;
 mod lower;
 mod mount;
 pub mod mountinfo;
 mod options;
+mod overlay;
 mod place;
 mod prepare;
+mod probe;
 mod rootfs;
+mod source;
+mod tree;
 
 pub use error::{Error, ErrorKind, Result};
 pub use host::{Api, Host};
+pub use idmap::{IdMaps, IdRange, Idmap, IdmapSource};
 pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 pub use options::split_options;
+pub use overlay::{Overlay, Upper};
 pub use prepare::Prepared;
+pub use probe::PROBES;
 pub use rootfs::{Device, DeviceKind, RootFs};
+pub use source::RootSource;

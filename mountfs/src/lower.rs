@@ -5,6 +5,7 @@ mod backend;
 mod check;
 mod nodes;
 mod paths;
+mod scratch;
 mod steps;
 
 use cofferdam_sys::mount::{MountAttrs, MountFlags, Unmount};
@@ -12,7 +13,7 @@ use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Plan, Step};
 
 use crate::mount::{Propagation, PropagationKind};
-use crate::prepare::{Prepared, Tree};
+use crate::prepare::Prepared;
 use crate::{Attributes, Result};
 use check::Expect;
 use steps::Steps;
@@ -52,7 +53,7 @@ impl Prepared {
         if self.readonly {
             steps.readonly_root();
         }
-        pivot(&mut steps, mask);
+        pivot(&mut steps);
         self.final_propagation(&mut steps);
         steps.finish_checks(self.propagation, self.shares());
         Ok(())
@@ -80,20 +81,20 @@ impl Prepared {
         };
         steps.push("open the old root", open);
         let entries = steps.backend.begin();
+        if !entries.is_empty() {
+            steps.covers.push("stage");
+        }
         steps.extend(entries);
         if mask {
             steps.mask_source()?;
+            steps.covers.push("mask of directories");
         }
-        match &self.root {
-            Tree::ByPath { path, recursive } => {
-                let mut backend = steps.backend;
-                backend.mount = root;
-                let about = format!("copy the root directory {}", path.to_string_lossy());
-                let entries = backend.copy_path(&about, path, *recursive);
-                steps.extend(entries);
-            }
-            Tree::Detached { tree, .. } => steps.root = tree.clone(),
-        }
+        // What the child makes of it stays in a slot of its own.
+        let (mount, made) = (steps.mount, root);
+        steps.use_mount_slot(made);
+        let (tree, _) = steps.source("root", &self.root)?;
+        steps.use_mount_slot(mount);
+        steps.root = tree;
         let root = steps.root.clone();
         steps.push("the root is a directory", Step::RequireDirectory { fd: root.clone() });
         // Shared comes last: made from private, it is a peer group of its own.
@@ -131,19 +132,15 @@ impl Prepared {
 
 /// Makes the new root the only one (`pivot_root(2)`, notes).
 ///
-/// The old root lands on top of the new one, with all that was mounted on it: the directory of the masks
-/// has to go first. Were the runtime's own root covered by yet another mount, the old root would stay
+/// The old root lands on top of the new one, with all that was mounted on it, which has to go first. Were the runtime's own root covered by yet another mount, the old root would stay
 /// there unseen, one `..` away; `..` crosses to what covers a root, so that asking for it tells.
-fn pivot(steps: &mut Steps<'_>, mask: bool) {
+fn pivot(steps: &mut Steps<'_>) {
     let root = steps.root.clone();
     steps.push("enter the new root", Step::ChangeDirectoryTo(root));
     steps.push("pivot into the new root", Step::PivotRoot);
     let detach = Step::Unmount { path: c".".into(), flags: Unmount::DETACH };
-    if mask {
-        steps.push("unmount the mask of directories", detach.clone());
-    }
-    for _ in 0..steps.backend.covers() {
-        steps.push("unmount the stage", detach.clone());
+    for cover in std::mem::take(&mut steps.covers).iter().rev() {
+        steps.push(format!("unmount the {cover}"), detach.clone());
     }
     steps.push("unmount the old root", detach);
     let look = Step::OpenIn {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use cofferdam_sys::mount::{ATIME_MASK, MountAttrs, MountFlags};
 
-use crate::{Error, options};
+use crate::{Error, Idmap, options};
 
 /// A mount in a [`crate::RootFs`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Mount {
     pub recursive_attrs: Attributes,
     /// Propagation; private with all mounts below where nothing is said.
     pub propagation: Option<Propagation>,
+    /// Its id map (Linux 5.12; for a new tmpfs 6.3).
+    pub idmap: Option<Idmap>,
+    /// Whether a tmpfs begins with a copy of what it covers.
+    pub copy_up: bool,
 }
 
 /// What is mounted.

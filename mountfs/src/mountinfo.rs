@@ -125,6 +125,7 @@ fn list(options: &[u8]) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use super::Optional::{Master, Other, PropagateFrom, Shared, Unbindable};
     use super::*;
     use crate::ErrorKind;
     use proptest::prelude::*;
@@ -137,7 +138,7 @@ mod tests {
         assert!(
             mounts.iter().any(|mount| mount.mount_point.as_os_str() == "/proc" && mount.fstype == "proc")
         );
-        assert_eq!(mounts.len(), text.iter().filter(|byte| **byte == b'\n').count());
+        assert_eq!(mounts.len(), String::from_utf8_lossy(&text).lines().count());
     }
 
     #[test]
@@ -145,7 +146,6 @@ mod tests {
         let text = b"1 2 0:3 / /a rw shared:1 master:2 propagate_from:3 unbindable new:4 shared:+5 - t s o\n\
             5 1 0:3 / /b rw - tmpfs  rw,size=1k";
         let mounts = parse(text).unwrap();
-        use Optional::{Master, Other, PropagateFrom, Shared, Unbindable};
         let other = |word: &str| Other(word.into());
         let expected =
             [Shared(1), Master(2), PropagateFrom(3), Unbindable, other("new:4"), other("shared:+5")];

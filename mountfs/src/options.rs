@@ -6,7 +6,7 @@ use std::path::Path;
 use cofferdam_sys::mount::{ATIME_MASK, MountAttrs};
 
 use crate::mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Idmap, IdmapSource, Result};
 
 /// The options that give an attribute, and those that take it.
 const ATTRS: [(&str, &str, MountAttrs); 6] = [
@@ -35,10 +35,7 @@ const NOTHING: [&str; 7] = ["", "defaults", "async", "loud", "nomand", "noiversi
 const SUPERBLOCK: [&str; 3] = ["sync", "dirsync", "lazytime"];
 
 /// Options that are known and not done, each with what to do instead.
-const UNSUPPORTED: [(&str, &str); 8] = [
-    ("tmpcopyup", "mount a plain tmpfs, and have the program fill it"),
-    ("idmap", "give the source the container's owners"),
-    ("ridmap", "give the source the container's owners"),
+const UNSUPPORTED: [(&str, &str); 5] = [
     ("remount", "say all options in one mount"),
     ("mand", "leave it out: Linux 5.15 removed mandatory locks"),
     ("iversion", "leave it out"),
@@ -79,11 +76,18 @@ impl Mount {
             }
             None => Kind::Fs { fstype: fstype.to_owned(), source: named(source), data: words.data },
         };
-        let Words { attrs, recursive_attrs, propagation, .. } = words;
-        Ok(Self { kind, target: target.to_owned(), attrs, recursive_attrs, propagation })
+        let Words { attrs, recursive_attrs, propagation, idmap, copy_up, .. } = words;
+        if copy_up && !matches!(&kind, Kind::Fs { fstype, .. } if fstype == "tmpfs") {
+            return Err(Error::invalid("the option \"tmpcopyup\" is for a tmpfs")
+                .with_hint("mount a tmpfs, or leave the option out")
+                .of_mount(target));
+        }
+        let target = target.to_owned();
+        Ok(Self { kind, target, attrs, recursive_attrs, propagation, idmap, copy_up })
     }
 
-    /// The options as words that [`Mount::from_options`] reads back.
+    /// The options as words that [`Mount::from_options`] reads back; maps of a mount's own have no word, and
+    /// are said as the container's.
     pub fn options(&self) -> Vec<String> {
         let mut words = Vec::new();
         if let Kind::Bind { recursive, .. } = &self.kind {
@@ -92,6 +96,8 @@ impl Mount {
         words.extend(attribute_words(self.attrs).map(str::to_owned));
         words.extend(attribute_words(self.recursive_attrs).map(|word| format!("r{word}")));
         words.extend(self.propagation.map(|propagation| propagation.to_string()));
+        words.extend(self.idmap.as_ref().map(idmap_word));
+        words.extend(self.copy_up.then(|| COPY_UP.to_owned()));
         if let Kind::Fs { data, .. } = &self.kind {
             words.extend(data.iter().map(|(key, value)| match value {
                 Some(value) => format!("{key}={value}"),
@@ -118,6 +124,8 @@ struct Words {
     attrs: Attributes,
     recursive_attrs: Attributes,
     propagation: Option<Propagation>,
+    idmap: Option<Idmap>,
+    copy_up: bool,
     data: Vec<(String, Option<String>)>,
 }
 
@@ -131,6 +139,10 @@ impl Words {
         if NOTHING.contains(&word) {
         } else if word == "bind" || word == "rbind" {
             self.bind = Some(word == "rbind");
+        } else if let Some(idmap) = idmap(word) {
+            self.idmap = Some(idmap);
+        } else if word == COPY_UP {
+            self.copy_up = true;
         } else if let Some(propagation) = propagation(word) {
             self.propagation = Some(propagation);
         } else if attribute(word, &mut self.attrs) {
@@ -141,6 +153,35 @@ impl Words {
             self.data.push(parameter(word)?);
         }
         Ok(())
+    }
+}
+
+/// The option that has a tmpfs begin with what it covers.
+const COPY_UP: &str = "tmpcopyup";
+
+/// Reads `idmap`, `ridmap`, or either with the path of a user namespace.
+fn idmap(word: &str) -> Option<Idmap> {
+    let (name, path) = match word.split_once('=') {
+        Some((name, path)) => (name, Some(path)),
+        None => (word, None),
+    };
+    let recursive = match name {
+        "idmap" => false,
+        "ridmap" => true,
+        _ => return None,
+    };
+    let maps = match path {
+        None => IdmapSource::Container,
+        Some(path) => IdmapSource::Namespace(path.into()),
+    };
+    Some(Idmap { maps, recursive })
+}
+
+fn idmap_word(idmap: &Idmap) -> String {
+    let name = if idmap.recursive { "ridmap" } else { "idmap" };
+    match &idmap.maps {
+        IdmapSource::Namespace(path) => format!("{name}={}", path.display()),
+        IdmapSource::Container | IdmapSource::Maps(_) => name.to_owned(),
     }
 }
 

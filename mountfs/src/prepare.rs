@@ -1,20 +1,18 @@
 //! The parent's part: checking the input and opening the sources.
 
-use std::ffi::{CStr, CString};
-use std::os::fd::AsFd;
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use cofferdam_sys::file::{self, Stat};
-use cofferdam_sys::mount::{OpenTree, open_tree};
-use cofferdam_sys::open::{Dir, Open, Resolve, openat2};
-use cofferdam_sys::plan::At;
+use cofferdam_sys::mount::MountAttrs;
 use cofferdam_sys::{Errno, errno};
 
+use crate::idmap::MapNamespaces;
 use crate::mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 use crate::place::{Place, c_string, host_path};
 use crate::rootfs::{Device, DeviceKind};
-use crate::{Error, ErrorKind, Host, Result, RootFs, cgroup};
+use crate::tree::{Parameters, Tree, require_idmap};
+use crate::{Error, ErrorKind, Host, Overlay, Result, RootFs, cgroup};
 
 /// A root filesystem whose sources are open, ready to become steps of a plan.
 #[derive(Debug)]
@@ -42,6 +40,16 @@ pub(crate) struct Item {
     pub(crate) attrs: Attributes,
     pub(crate) recursive_attrs: Attributes,
     pub(crate) propagation: Propagation,
+    /// Whether it has an id map.
+    pub(crate) idmapped: bool,
+    pub(crate) copy_up: Option<CopyUp>,
+}
+
+/// A tmpfs that begins as what it covers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CopyUp {
+    /// Whether its root gets the owner and the permissions of what it covers.
+    pub(crate) top: bool,
 }
 
 /// What an [`Item`] mounts.
@@ -53,7 +61,7 @@ pub(crate) enum What {
     },
     Fs {
         fstype: CString,
-        data: Vec<(CString, Option<CString>)>,
+        data: Parameters,
     },
     /// Makes the mount on the place read-only: for a file system that is filled first.
     Seal,
@@ -61,15 +69,6 @@ pub(crate) enum What {
     Link {
         to: CString,
     },
-}
-
-/// A source of the host.
-#[derive(Debug)]
-pub(crate) enum Tree {
-    /// A detached copy that the parent opened.
-    Detached { tree: At, recursive: bool },
-    /// A path for the child to copy, where the parent may not.
-    ByPath { path: CString, recursive: bool },
 }
 
 /// A device.
@@ -100,12 +99,15 @@ impl RootFs {
     /// what the kernel is too old for.
     pub fn prepare(&self, host: &Host) -> Result<Prepared> {
         let host = *host;
-        let root = self.open_root(host)?;
+        let mut maps = MapNamespaces::default();
+        let root = self.open_root(host, &mut maps)?;
         let mut mounts = Vec::new();
         for mount in &self.mounts {
-            let open = |mount: &Mount| open_mount(host, mount);
+            let mut open = |mount: &Mount| self.open_mount(host, mount, &mut maps);
             match &mount.kind {
-                Kind::Fs { fstype, .. } if fstype == "cgroup" => mounts.extend(cgroup::items(mount, &open)?),
+                Kind::Fs { fstype, .. } if fstype == "cgroup" => {
+                    mounts.extend(cgroup::items(mount, &mut open)?);
+                }
                 _ => mounts.push(open(mount)?),
             }
         }
@@ -128,14 +130,12 @@ impl RootFs {
         Ok(prepared)
     }
 
-    fn open_root(&self, host: Host) -> Result<Tree> {
-        let about = format!("open the root directory {}", self.source.display());
-        let path = host_path("the root directory", &self.source)?;
-        let (tree, stat) = Tree::open(host, &path, true, &about)?;
-        if !stat.is_dir() {
-            return Err(Error::system(about, Errno::ENOTDIR).with_hint("name the directory of the image"));
+    fn open_root(&self, host: Host, maps: &mut MapNamespaces) -> Result<Tree> {
+        let tree = Tree::open_root(host, &self.source, self.user_namespace)?;
+        match &self.idmap {
+            Some(idmap) => tree.mapped(host, idmap, self.id_maps.as_ref(), maps, "root"),
+            None => Ok(tree),
         }
-        Ok(tree)
     }
 
     fn listens(&self) -> bool {
@@ -197,63 +197,104 @@ impl Prepared {
     }
 }
 
-impl Tree {
-    /// Opens a source, as a detached tree where that is allowed.
-    fn open(host: Host, path: &CStr, recursive: bool, about: &str) -> Result<(Self, Stat)> {
-        let fail = |errno| Error::system(about, errno);
-        if host.has_detached() {
-            let flags = OpenTree::CLONE | if recursive { OpenTree::RECURSIVE } else { OpenTree::empty() };
-            match open_tree(Dir::Cwd, path, flags) {
-                Ok(tree) => {
-                    let stat = file::fstat(tree.as_fd()).map_err(fail)?;
-                    return Ok((Tree::Detached { tree: At::from(tree), recursive }, stat));
+impl RootFs {
+    fn open_mount(&self, host: Host, mount: &Mount, maps: &mut MapNamespaces) -> Result<Item> {
+        let place = Place::new("mount on", &mount.target)?;
+        refuse_in_proc(&place)?;
+        let about = format!("mount on {}", place.shown);
+        let container = self.id_maps.as_ref();
+        let what = match &mount.kind {
+            Kind::Bind { source, recursive } => {
+                if *recursive {
+                    check_recursive(host, mount, &about)?;
                 }
-                // Without privilege here: the child has it in its own namespaces.
-                Err(Errno::EPERM) => {}
-                Err(errno) => return Err(fail(errno)),
+                let path = host_path(&format!("{about}: the source"), source)?;
+                let opening = format!("{about}: open the source {}", source.display());
+                let (mut tree, stat) = Tree::open(host, &path, *recursive, &opening)?;
+                if let Some(map) = &mount.idmap {
+                    tree = tree.mapped(host, map, container, maps, &about)?;
+                }
+                What::Bind { tree, directory: stat.is_dir() }
             }
-        }
-        let there = openat2(Dir::Cwd, path, Open::PATH, 0, Resolve::empty()).map_err(fail)?;
-        let stat = file::fstat(there.as_fd()).map_err(fail)?;
-        Ok((Tree::ByPath { path: path.to_owned(), recursive }, stat))
+            Kind::Fs { fstype, data, .. } if fstype == "overlay" => {
+                let overlay =
+                    Overlay::from_parameters(data).map_err(|error| error.of_mount(&mount.target))?;
+                let mut tree = overlay.tree(host, &about)?;
+                if let Some(map) = &mount.idmap {
+                    tree = tree.mapped(host, map, container, maps, &about)?;
+                }
+                What::Bind { tree, directory: true }
+            }
+            Kind::Fs { fstype, source, data } => {
+                let fstype = c_string(&about, fstype)?;
+                let data = parameters(&about, source.as_deref(), data)?;
+                match &mount.idmap {
+                    None => What::Fs { fstype, data },
+                    Some(_) if mount.copy_up => {
+                        let about = format!("{about}: tmpcopyup with an id map");
+                        return Err(
+                            Error::new(ErrorKind::UnsupportedOption, about).with_hint("use one of the two")
+                        );
+                    }
+                    // Whoever gives a map must own the file system and the map's namespace: the parent.
+                    Some(map) => {
+                        require_idmap(host, &about)?;
+                        let tree = Tree::make(host, &fstype, &data, &about)?;
+                        let tree = tree.mapped(host, map, container, maps, &about)?;
+                        What::Bind { tree, directory: true }
+                    }
+                }
+            }
+        };
+        let copy_up = mount.copy_up.then(|| CopyUp { top: !has_mode(&mount.kind) });
+        Ok(Item {
+            place,
+            what,
+            attrs: mount.attrs,
+            recursive_attrs: mount.recursive_attrs,
+            propagation: mount.propagation.unwrap_or_default(),
+            idmapped: mount.idmap.is_some(),
+            copy_up,
+        })
     }
 }
 
-fn open_mount(host: Host, mount: &Mount) -> Result<Item> {
-    let place = Place::new("mount on", &mount.target)?;
-    refuse_in_proc(&place)?;
-    let about = format!("mount on {}", place.shown);
-    let what = match &mount.kind {
-        Kind::Bind { source, recursive } => {
-            if *recursive && !host.setattr() && !mount.recursive_attrs.is_empty() {
-                let about = format!("{about}: recursive attributes ({})", mount.options().join(","));
-                return Err(needs_mount_setattr(&about));
-            }
-            let path = host_path(&format!("{about}: the source"), source)?;
-            let about = format!("{about}: open the source {}", source.display());
-            let (tree, stat) = Tree::open(host, &path, *recursive, &about)?;
-            What::Bind { tree, directory: stat.is_dir() }
-        }
-        Kind::Fs { fstype, source, data } => {
-            let mut parameters = Vec::new();
-            if let Some(source) = source {
-                let value = value(&about, "source", source.as_bytes())?;
-                parameters.push((c"source".to_owned(), Some(value)));
-            }
-            for (key, text) in data {
-                let text = text.as_ref().map(|text| value(&about, key, text.as_bytes())).transpose()?;
-                parameters.push((c_string(&about, key)?, text));
-            }
-            What::Fs { fstype: c_string(&about, fstype)?, data: parameters }
-        }
-    };
-    Ok(Item {
-        place,
-        what,
-        attrs: mount.attrs,
-        recursive_attrs: mount.recursive_attrs,
-        propagation: mount.propagation.unwrap_or_default(),
-    })
+/// What only newer kernels can do to all mounts of a tree.
+fn check_recursive(host: Host, mount: &Mount, about: &str) -> Result<()> {
+    let attrs = mount.recursive_attrs;
+    if !host.setattr() && !attrs.is_empty() {
+        let about = format!("{about}: recursive attributes ({})", mount.options().join(","));
+        return Err(needs_mount_setattr(&about));
+    }
+    let nosymfollow = MountAttrs::NOSYMFOLLOW;
+    if !host.nosymfollow && (attrs.set.contains(nosymfollow) || attrs.clear & nosymfollow.bits() != 0) {
+        let about = format!("{about}: rnosymfollow or rsymfollow");
+        return Err(Error::new(ErrorKind::UnsupportedKernel, about)
+            .with_hint("mount_setattr(2) knows it since Linux 5.14: use a newer kernel, or leave it out"));
+    }
+    Ok(())
+}
+
+/// Whether a tmpfs has permissions of its own.
+fn has_mode(kind: &Kind) -> bool {
+    matches!(kind, Kind::Fs { data, .. } if data.iter().any(|(key, _)| key == "mode"))
+}
+
+fn parameters(
+    about: &str,
+    source: Option<&std::ffi::OsStr>,
+    data: &[(String, Option<String>)],
+) -> Result<Parameters> {
+    let mut parameters = Vec::new();
+    if let Some(source) = source {
+        let value = value(about, "source", source.as_bytes())?;
+        parameters.push((c"source".to_owned(), Some(value)));
+    }
+    for (key, text) in data {
+        let text = text.as_ref().map(|text| value(about, key, text.as_bytes())).transpose()?;
+        parameters.push((c_string(about, key)?, text));
+    }
+    Ok(parameters)
 }
 
 /// A mount over part of `/proc` can have the runtime write a label or a sysctl into the wrong file.
@@ -269,7 +310,7 @@ fn refuse_in_proc(place: &Place) -> Result<()> {
 }
 
 /// A parameter's value, which `fsconfig(2)` takes up to 255 bytes long.
-fn value(about: &str, key: &str, text: &[u8]) -> Result<CString> {
+pub(crate) fn value(about: &str, key: &str, text: &[u8]) -> Result<CString> {
     if text.len() > 255 {
         let about = format!("{about}: the value of {key} is {} bytes long", text.len());
         return Err(Error::invalid(about).with_hint("fsconfig(2) takes 255: use shorter paths"));

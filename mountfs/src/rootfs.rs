@@ -3,13 +3,19 @@
 use std::path::PathBuf;
 
 use crate::mount::{Mount, Propagation};
+use crate::source::RootSource;
+use crate::{IdMaps, Idmap};
 
 /// A container's root filesystem: where it is and what is mounted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RootFs {
-    /// The absolute path of the root directory on the host.
-    pub source: PathBuf,
+    /// Where its content comes from.
+    pub source: RootSource,
+    /// The id map of the content, for an image whose owners are not the container's (Linux 5.12).
+    pub idmap: Option<Idmap>,
+    /// The id maps of the container's user namespace, which mounts may ask for.
+    pub id_maps: Option<IdMaps>,
     /// Whether the root itself is read-only, once everything is mounted.
     pub readonly: bool,
     /// Propagation of the root: `shared` is a peer group of its own, `slave` receives what the host
@@ -33,9 +39,11 @@ pub struct RootFs {
 
 impl RootFs {
     /// A writable, private root with the default devices and nothing mounted.
-    pub fn new(source: impl Into<PathBuf>) -> Self {
+    pub fn new(source: impl Into<RootSource>) -> Self {
         Self {
             source: source.into(),
+            idmap: None,
+            id_maps: None,
             readonly: false,
             propagation: Propagation::PRIVATE,
             mounts: Vec::new(),

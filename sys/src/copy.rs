@@ -16,15 +16,15 @@ const HERE: Resolve = Resolve::BENEATH.union(Resolve::NO_SYMLINKS).union(Resolve
 
 /// Copies what is in one directory into another: files, directories, links, FIFOs and nodes with their
 /// owners and permissions, without extended attributes and hard links. Sockets are left out, and so are
-/// mounts on the way.
+/// mounts on the way. With `top` the target itself gets the owner and the permissions of the source.
 ///
 /// # Errors
 /// `EEXIST` for a name that the target has already, `E2BIG` for directories that are more than 32 deep,
 /// otherwise the first call that fails. What was copied stays.
-pub fn copy_content(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
-    let top = file::fstat(from)?;
+pub fn copy_content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, top: bool) -> Result<()> {
+    let source = file::fstat(from)?;
     directory(from, to, DEEPEST)?;
-    give(to.into(), c".", &top)
+    if top { give(to.into(), c".", &source) } else { Ok(()) }
 }
 
 fn directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Result<()> {
@@ -159,7 +159,7 @@ mod tests {
 
     fn copied(from: &Scratch, to: &Scratch) -> Result<()> {
         let (from, to) = (fs::File::open(&from.0).unwrap(), fs::File::open(&to.0).unwrap());
-        copy_content(from.as_fd(), to.as_fd())
+        copy_content(from.as_fd(), to.as_fd(), true)
     }
 
     #[test]

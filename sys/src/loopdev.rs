@@ -81,8 +81,8 @@ impl LoopDevice {
     }
 
     /// Its descriptor; while it is open the device stays.
-    pub fn fd(&self) -> &OwnedFd {
-        &self.fd
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 }
 

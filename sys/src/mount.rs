@@ -157,6 +157,22 @@ pub fn fsconfig_create(context: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), 6, none, none, 0) }).map(drop)
 }
 
+/// What the kernel has to say of a context, one line a message with its severity (`e`, `w`, `i`) in front.
+///
+/// For the parent's messages: allocates.
+pub fn context_log(context: BorrowedFd<'_>) -> Vec<u8> {
+    let mut log = Vec::new();
+    let mut buffer = [0u8; 512];
+    // The kernel keeps few messages. The end is ENODATA.
+    for _ in 0..16 {
+        match crate::file::read(context, &mut buffer) {
+            Ok(count) if count > 0 => log.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    log
+}
+
 /// `int fsmount(int fsfd, FSMOUNT_CLOEXEC, unsigned attr_flags)`: a detached mount of the context (Linux 5.2).
 ///
 /// # Errors

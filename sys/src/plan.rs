@@ -268,10 +268,8 @@ pub enum Step {
     Symlink { dir: At, name: CString, target: CString },
     /// `mknodat(2)`, owner and exact permissions; the same device being there already is success.
     Device { dir: At, name: CString, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 },
-    /// [`crate::mount::mount_idmap`], by [`crate::mount::open_tree_idmap`] where the mount has a map already.
-    IdMap { mount: At, recursive: bool, userns: At },
-    /// [`crate::copy::copy_content`].
-    CopyContent { from: At, to: At },
+    /// [`crate::copy::copy_content`], with the owner and the permissions of the directory itself where `top` says so.
+    CopyContent { from: At, to: At, top: bool },
     /// [`crate::stage::make`].
     Stage { out: Slot },
     /// [`crate::stage::new_filesystem`].
@@ -363,6 +361,7 @@ pub struct Plan {
     exec: Exec,
     slots: usize,
     notes: usize,
+    kept: Vec<At>,
 }
 
 /// The plan asks for more than [`SLOTS`] descriptors or [`NOTES`] notes at once.
@@ -380,7 +379,7 @@ impl std::error::Error for TooManySlots {}
 impl Plan {
     /// A plan that only executes.
     pub fn new(exec: Exec) -> Self {
-        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0, notes: 0 }
+        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0, notes: 0, kept: Vec::new() }
     }
 
     /// A slot that no step has yet.
@@ -404,6 +403,11 @@ impl Plan {
         }
         self.notes = self.notes.saturating_add(1);
         Ok(Note(note))
+    }
+
+    /// Keeps a descriptor open as long as the plan: something that steps name by path ends without it.
+    pub fn keep(&mut self, fd: At) {
+        self.kept.push(fd);
     }
 
     /// Adds a step before another one, for a test that disturbs a plan; a number past the end means the end.

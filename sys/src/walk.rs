@@ -219,8 +219,7 @@ impl Walk {
 
     fn stage_step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::IdMap { mount, recursive, userns } => self.idmap(mount, *recursive, userns),
-            Step::CopyContent { from, to } => copy::copy_content(self.fd(from)?, self.fd(to)?),
+            Step::CopyContent { from, to, top } => copy::copy_content(self.fd(from)?, self.fd(to)?, *top),
             Step::Stage { out } => self.put(*out, stage::make()?),
             Step::StageFilesystem { stage, fstype, source, flags, data, out } => {
                 let mount = stage::new_filesystem(self.slot(*stage)?, fstype, source, *flags, data)?;
@@ -232,19 +231,6 @@ impl Walk {
             }
             Step::StageAttach { from, to } => stage::attach(self.fd(from)?, self.fd(to)?),
             _ => self.readback_step(step),
-        }
-    }
-
-    /// A slot gets the copy that has the map, where the mount itself cannot have it.
-    fn idmap(&mut self, mount: &At, recursive: bool, userns: &At) -> Result<()> {
-        let (from, userns) = (self.fd(mount)?, self.fd(userns)?);
-        match (mount::mount_idmap(from, recursive, userns), mount) {
-            (Err(Errno::EPERM), At::Slot(slot)) => {
-                let copy = mount::open_tree_idmap(from, recursive, userns)?;
-                self.close(*slot)?;
-                self.put(*slot, copy)
-            }
-            (other, _) => other,
         }
     }
 

@@ -9,7 +9,8 @@ use super::check::Expect;
 use super::steps::Steps;
 use crate::mount::{Propagation, PropagationKind};
 use crate::place::Place;
-use crate::prepare::{Item, Tree, What};
+use crate::prepare::{Item, What};
+use crate::tree::Tree;
 use crate::{Attributes, Result};
 
 /// `PROC_SUPER_MAGIC` of `statfs(2)`.
@@ -36,13 +37,17 @@ impl Steps<'_> {
 
     fn bind(&mut self, item: &Item, tree: &Tree, directory: bool) -> Result<()> {
         let about = format!("bind on {}", item.place.shown);
-        let (mount, recursive) = self.source(&about, tree);
+        let (mount, recursive) = self.source(&about, tree)?;
         self.open_target(&about, &item.place, directory);
         self.check_target(&about, &item.place);
         let changes = changes_of_bind(item, recursive);
         self.attach(&about, &mount, self.target.into(), &changes);
+        let mut attrs = both(item.attrs, item.recursive_attrs);
+        if item.idmapped {
+            attrs.give(self.read_back(MountAttrs::IDMAP));
+        }
         let expect = Expect {
-            attrs: both(item.attrs, item.recursive_attrs),
+            attrs,
             below: recursive.then_some(item.recursive_attrs),
             propagation: item.propagation.kind_flag(),
             optional: false,
@@ -72,7 +77,12 @@ impl Steps<'_> {
             self.reopen_strictly(&about, &item.place);
         }
         self.check_target(&about, &item.place);
-        let mount = self.mount.into();
+        let mount = At::from(self.mount);
+        if let Some(copy_up) = item.copy_up {
+            let (from, to) = (self.target.into(), mount.clone());
+            let step = Step::CopyContent { from, to, top: copy_up.top };
+            self.push(format!("{about}: copy up what it covers"), step);
+        }
         self.attach(&about, &mount, self.target.into(), &[later]);
         let expect = Expect {
             attrs: both(item.attrs, item.recursive_attrs),
@@ -104,26 +114,38 @@ impl Steps<'_> {
         if item.propagation.kind != PropagationKind::Private {
             later.propagation = item.propagation.kind_flag();
         }
-        let late = self.backend.late();
+        let mut late = self.backend.late();
+        if item.copy_up.is_some() {
+            // It is filled first.
+            late |= MountAttrs::RDONLY;
+        }
         later.attrs = Attributes::set(all.set & late);
         (all.set - late, later)
     }
 
     /// The descriptor of a source, and whether it may hold more than one mount.
-    pub(super) fn source(&mut self, about: &str, tree: &Tree) -> (At, bool) {
-        match tree {
-            Tree::Detached { tree, recursive } => (tree.clone(), *recursive),
+    pub(super) fn source(&mut self, about: &str, tree: &Tree) -> Result<(At, bool)> {
+        let entries = match tree {
+            Tree::Detached { tree, recursive } => return Ok((tree.clone(), *recursive)),
             Tree::ByPath { path, recursive } => {
                 let about = format!("{about}: copy {}", path.to_string_lossy());
-                let entries = self.backend.copy_path(&about, path, *recursive);
-                self.extend(entries);
-                (self.mount.into(), *recursive)
+                self.backend.copy_path(&about, path, *recursive)
             }
-        }
+            Tree::New { fstype, data, keep } => {
+                if let Some(keep) = keep {
+                    self.keep(keep.clone());
+                }
+                let fs = NewFs { fstype, data, attrs: MountAttrs::empty() };
+                self.backend.filesystem(about, &fs)?
+            }
+            Tree::Scratch { lower, tmpfs, user } => return self.scratch(lower, tmpfs, *user),
+        };
+        self.extend(entries);
+        Ok((self.mount.into(), tree.is_recursive()))
     }
 
     pub(super) fn close_source(&mut self, about: &str, tree: &Tree) {
-        if let Tree::ByPath { .. } = tree {
+        if !matches!(tree, Tree::Detached { .. }) {
             self.close(about, self.mount);
         }
     }

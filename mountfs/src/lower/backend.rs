@@ -30,6 +30,7 @@ impl Change {
 }
 
 /// A file system that is to be made.
+#[derive(Clone, Copy)]
 pub(super) struct NewFs<'a> {
     pub(super) fstype: &'a CStr,
     /// Its parameters, `source` included.
@@ -55,20 +56,15 @@ pub(super) struct Backend {
 
 impl Backend {
     /// What has to be there before the first mount; it covers the old root.
-    pub(super) fn begin(&self) -> Vec<Entry> {
+    pub(super) fn begin(self) -> Vec<Entry> {
         match self.api {
             Api::Mount => legacy::begin(self),
             Api::Fsmount | Api::Setattr => Vec::new(),
         }
     }
 
-    /// How many mounts [`Backend::begin`] has left on the old root.
-    pub(super) fn covers(&self) -> usize {
-        usize::from(self.api == Api::Mount)
-    }
-
     /// Makes a file system.
-    pub(super) fn filesystem(&self, about: &str, fs: &NewFs<'_>) -> Result<Vec<Entry>> {
+    pub(super) fn filesystem(self, about: &str, fs: &NewFs<'_>) -> Result<Vec<Entry>> {
         match self.api {
             Api::Mount => legacy::filesystem(self, about, fs),
             Api::Fsmount | Api::Setattr => Ok(new::filesystem(self, about, fs)),
@@ -76,7 +72,7 @@ impl Backend {
     }
 
     /// Which of a new file system's attributes have to be given afterwards.
-    pub(super) fn late(&self) -> MountAttrs {
+    pub(super) fn late(self) -> MountAttrs {
         match self.api {
             Api::Mount => legacy::LATE,
             // mount(2) has had this flag since 5.10, fsmount(2) since 5.14.
@@ -86,7 +82,7 @@ impl Backend {
     }
 
     /// Copies the mount behind a descriptor.
-    pub(super) fn copy(&self, about: &str, from: &At, recursive: bool) -> Vec<Entry> {
+    pub(super) fn copy(self, about: &str, from: &At, recursive: bool) -> Vec<Entry> {
         let step = match self.api {
             Api::Mount => legacy::copy(self, from, recursive),
             Api::Fsmount | Api::Setattr => new::copy(self, from, recursive),
@@ -95,7 +91,7 @@ impl Backend {
     }
 
     /// Copies what the child finds on the host by path.
-    pub(super) fn copy_path(&self, about: &str, path: &CStr, recursive: bool) -> Vec<Entry> {
+    pub(super) fn copy_path(self, about: &str, path: &CStr, recursive: bool) -> Vec<Entry> {
         match self.api {
             Api::Mount => legacy::copy_path(self, about, path, recursive),
             Api::Fsmount | Api::Setattr => vec![(about.to_owned(), new::copy_path(self, path, recursive))],
@@ -103,7 +99,7 @@ impl Backend {
     }
 
     /// Attaches a mount with its attributes: given before where the kernel can, right after where not.
-    pub(super) fn attach(&self, about: &str, mount: &At, to: At, changes: &[Change]) -> Vec<Entry> {
+    pub(super) fn attach(self, about: &str, mount: &At, to: At, changes: &[Change]) -> Vec<Entry> {
         let changes = changes.iter().copied().filter(|change| !change.is_empty());
         match self.api {
             Api::Mount => legacy::attach(self, about, mount, to, changes),
@@ -112,7 +108,7 @@ impl Backend {
     }
 
     /// Changes a mount that is attached already.
-    pub(super) fn change(&self, about: &str, mount: &At, change: Change) -> Vec<Entry> {
+    pub(super) fn change(self, about: &str, mount: &At, change: Change) -> Vec<Entry> {
         match self.api {
             Api::Setattr => {
                 let (now, later) = new::split(self, change);

@@ -7,8 +7,9 @@ use super::backend::Change;
 use super::check::Expect;
 use super::steps::Steps;
 use crate::place::Place;
-use crate::prepare::{Links, Node, Tree};
+use crate::prepare::{Links, Node};
 use crate::rootfs::DeviceKind;
+use crate::tree::Tree;
 use crate::{Attributes, Error, Result};
 
 /// The links of every container (`fd(4)`, `stdin(3)`).
@@ -56,7 +57,7 @@ impl Steps<'_> {
     /// A user namespace can make no devices, but may use the host's.
     fn bind_node(&mut self, node: &Node, tree: &Tree) -> Result<()> {
         let about = format!("device {}", node.place.shown);
-        let (mount, _) = self.source(&about, tree);
+        let (mount, _) = self.source(&about, tree)?;
         if node.device.kind == DeviceKind::Char {
             let (major, minor) = (node.device.major, node.device.minor);
             let step = Step::RequireDevice { fd: mount.clone(), major, minor };

@@ -1,5 +1,6 @@
 //! The steps that many mounts share.
 
+use cofferdam_sys::mount::MountAttrs;
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Note, Plan, Slot, Step};
 use cofferdam_sys::readback::IdKind;
@@ -34,6 +35,8 @@ pub(super) struct Steps<'plan> {
     pub(super) mask: Slot,
     /// The host's procfs.
     pub(super) proc: Slot,
+    /// How many mounts cover the old root, to be taken away after the pivot.
+    pub(super) covers: Vec<&'static str>,
 }
 
 /// A step with its reason, before it is in the plan.
@@ -57,6 +60,7 @@ impl<'plan> Steps<'plan> {
             mount,
             mask,
             proc,
+            covers: Vec::new(),
         })
     }
 
@@ -74,8 +78,27 @@ impl<'plan> Steps<'plan> {
         self.push(format!("{about}: close"), Step::Close(slot));
     }
 
+    pub(super) fn new_slot(&mut self) -> Result<Slot> {
+        Ok(self.plan.slot()?)
+    }
+
     pub(super) fn new_note(&mut self) -> Result<Note> {
         Ok(self.plan.note()?)
+    }
+
+    /// Has every new mount put into this slot.
+    pub(super) fn use_mount_slot(&mut self, slot: Slot) {
+        self.mount = slot;
+        self.backend.mount = slot;
+    }
+
+    pub(super) fn keep(&mut self, fd: At) {
+        self.plan.keep(fd);
+    }
+
+    /// An attribute that only `statmount(2)` shows.
+    pub(super) fn read_back(&self, attr: MountAttrs) -> MountAttrs {
+        if self.id_kind == IdKind::Unique { attr } else { MountAttrs::empty() }
     }
 
     /// Opens the place to mount on, making it when it is missing.

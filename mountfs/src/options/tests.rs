@@ -34,7 +34,7 @@ fn the_last_word_counts() {
 
 #[test]
 fn what_is_not_done_is_refused_by_name() {
-    for option in ["tmpcopyup", "idmap", "idmap=/proc/1/ns/user", "ridmap", "remount", "mand"] {
+    for option in ["remount", "mand", "loop"] {
         let error = read("tmpfs", &["ro", option]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnsupportedOption);
         assert!(error.to_string().contains(option), "{error}");
@@ -49,6 +49,19 @@ fn a_bind_takes_no_parameters() {
     assert_eq!(read("bind", &["sync"]).unwrap_err().kind(), ErrorKind::InvalidInput);
     let mount = read("tmpfs", &["sync"]).unwrap();
     assert_eq!(mount.options(), ["sync"]);
+}
+
+#[test]
+fn maps_and_copies_are_asked_for() {
+    let mount = read("bind", &["ridmap", "ro"]).unwrap();
+    assert_eq!(mount.idmap, Some(Idmap { maps: IdmapSource::Container, recursive: true }));
+    assert_eq!(mount.options(), ["bind", "ro", "ridmap"]);
+    let mount = read("tmpfs", &["idmap=/proc/1/ns/user", "tmpcopyup"]).unwrap();
+    let maps = IdmapSource::Namespace("/proc/1/ns/user".into());
+    assert_eq!((mount.idmap, mount.copy_up), (Some(Idmap { maps, recursive: false }), true));
+    for fstype in ["bind", "proc"] {
+        assert_eq!(read(fstype, &["tmpcopyup"]).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
 }
 
 #[test]
@@ -80,7 +93,7 @@ fn flags_of_mount_are_those_of_mount_setattr() {
 
 /// A word that the tables know.
 fn known() -> impl Strategy<Value = String> {
-    let mut words: Vec<String> = vec!["bind".into(), "rbind".into()];
+    let mut words: Vec<String> = ["bind", "rbind", "idmap", "ridmap"].map(str::to_owned).into();
     for (give, take, _) in ATTRS {
         words.extend([give, take].map(str::to_owned));
         words.extend([give, take].map(|word| format!("r{word}")));

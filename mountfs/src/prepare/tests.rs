@@ -47,9 +47,9 @@ fn targets_are_checked() {
 
 #[test]
 fn parameters_are_checked() {
-    let long = format!("lowerdir={}", "a".repeat(256));
-    let error = error(&with("overlay", "", "/mnt", &[&long]));
-    insta::assert_snapshot!(error, @"mount on /mnt: the value of lowerdir is 256 bytes long");
+    let long = format!("mpol={}", "a".repeat(256));
+    let error = error(&with("tmpfs", "", "/mnt", &[&long]));
+    insta::assert_snapshot!(error, @"mount on /mnt: the value of mpol is 256 bytes long");
     let mut rootfs = with("tmpfs", "", "/mnt", &[]);
     rootfs.mounts[0].kind = Kind::Fs { fstype: "tmp\0fs".into(), source: None, data: Vec::new() };
     assert_eq!(rootfs.prepare(&HOST).unwrap_err().kind(), ErrorKind::InvalidInput);

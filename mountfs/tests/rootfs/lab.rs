@@ -147,7 +147,7 @@ impl Lab {
         if self.mode.user.is_some() {
             namespaces |= Namespaces::USER;
         }
-        let mut spawning = spawn(plan, &Request { namespaces, cgroup: None, ..Request::default() }).unwrap();
+        let mut spawning = spawn(plan, &Request { namespaces, ..Request::default() }).unwrap();
         if let Some(first) = self.mode.user {
             for map in ["uid_map", "gid_map"] {
                 fs::write(format!("/proc/{}/{map}", spawning.pid()), format!("0 {first} 65536")).unwrap();
@@ -218,8 +218,16 @@ fn enter_own_host() {
         mknodat(dev.as_fd().into(), name, CHARACTER_DEVICE, major, minor).unwrap();
         chmodat(dev.as_fd().into(), name, 0o666).unwrap();
     }
+    mknodat(dev.as_fd().into(), c"loop-control", CHARACTER_DEVICE | 0o600, 10, 237).unwrap();
+    for number in 0..64 {
+        let name = CString::new(format!("loop{number}")).unwrap();
+        mknodat(dev.as_fd().into(), &name, BLOCK_DEVICE | 0o600, 7, number).unwrap();
+    }
     propagation(MountFlags::SHARED);
 }
+
+/// `S_IFBLK`.
+const BLOCK_DEVICE: u32 = 0o060_000;
 
 /// `S_IFCHR`.
 const CHARACTER_DEVICE: u32 = 0o020_000;

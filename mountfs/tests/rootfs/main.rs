@@ -3,17 +3,12 @@
 //! Needs root and a static busybox. A plan that is wrong can do to the machine what root can, so these tests
 //! are for a machine to throw away: `cargo xtask test` runs them in a guest.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "all of this is a test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is a test")]
 
 mod lab;
 mod races;
 mod readback;
+mod sources;
 
 use std::ffi::CString;
 use std::fs;

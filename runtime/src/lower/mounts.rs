@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_mountfs::{Device, DeviceKind, Mount, RootFs};
-use cofferdam_ns::NsKind;
+use cofferdam_mountfs::{Device, DeviceKind, IdMaps, IdRange, Idmap, IdmapSource, Mount, RootFs};
+use cofferdam_ns::{self as ns, NsKind};
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 
-use super::namespaces::Lowered;
+use super::namespaces::{Lowered, ranges};
 use crate::bundle::Bundle;
 use crate::{Error, Result};
 
@@ -15,6 +15,7 @@ pub(super) fn lower(bundle: &Bundle, linux: &Linux, namespaces: &Lowered) -> Res
     let mut rootfs = RootFs::new(root_directory(&bundle.dir, root.path())?);
     rootfs.readonly = root.readonly().unwrap_or(false);
     rootfs.user_namespace = namespaces.has(NsKind::User);
+    rootfs.id_maps = namespaces.ids.as_ref().map(maps);
     if let Some(propagation) = linux.rootfs_propagation().as_ref().filter(|text| !text.is_empty()) {
         rootfs.propagation =
             propagation.parse().map_err(|error| Error::config("linux.rootfsPropagation", error))?;
@@ -52,10 +53,6 @@ fn mounts(bundle: &Bundle) -> Result<Vec<Mount>> {
     let mut list = Vec::new();
     for (number, mount) in bundle.spec.mounts().as_deref().unwrap_or_default().iter().enumerate() {
         let field = format!("mounts[{number}]");
-        let mapped = |maps: &Option<Vec<_>>| maps.as_ref().is_some_and(|maps: &Vec<_>| !maps.is_empty());
-        if mapped(mount.uid_mappings()) || mapped(mount.gid_mappings()) {
-            return Err(Error::unsupported(&format!("{field}.uidMappings")));
-        }
         let options = mount.options().as_deref().unwrap_or_default();
         let bind = options.iter().any(|option| option == "bind" || option == "rbind");
         let source = match mount.source() {
@@ -65,11 +62,38 @@ fn mounts(bundle: &Bundle) -> Result<Vec<Mount>> {
             None => PathBuf::new(),
         };
         let fstype = mount.typ().as_deref().unwrap_or_default();
-        let mount = Mount::from_options(fstype, source, mount.destination(), options)
+        let maps = mount_maps(&field, mount)?;
+        let mut mount = Mount::from_options(fstype, source, mount.destination(), options)
             .map_err(|error| Error::config(&field, error))?;
+        if let Some(maps) = maps {
+            // The mappings alone ask for a map too; the option says how far it goes.
+            let recursive = mount.idmap.is_some_and(|idmap| idmap.recursive);
+            mount.idmap = Some(Idmap { maps: IdmapSource::Maps(maps), recursive });
+        }
         list.push(mount);
     }
     Ok(list)
+}
+
+/// The id maps of one mount; they come in pairs.
+fn mount_maps(field: &str, mount: &oci_spec::runtime::Mount) -> Result<Option<IdMaps>> {
+    let ids = ns::IdMaps {
+        uid: ranges(mount.uid_mappings().as_deref()),
+        gid: ranges(mount.gid_mappings().as_deref()),
+    };
+    match (ids.uid.is_empty(), ids.gid.is_empty()) {
+        (true, true) => return Ok(None),
+        (false, false) => {}
+        _ => return Err(Error::config(field, "has one of uidMappings and gidMappings: say both")),
+    }
+    ids.validate().map_err(|error| Error::config(&format!("{field}.uidMappings or gidMappings"), error))?;
+    Ok(Some(maps(&ids)))
+}
+
+/// Id maps as the mounts take them.
+fn maps(ids: &ns::IdMaps) -> IdMaps {
+    let range = |map: &ns::IdMap| IdRange { inside: map.inside, outside: map.outside, length: map.count };
+    IdMaps { uid: ids.uid.iter().map(range).collect(), gid: ids.gid.iter().map(range).collect() }
 }
 
 fn lower_device(field: &str, device: &LinuxDevice) -> Result<Device> {

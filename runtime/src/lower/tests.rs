@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ErrorKind;
+use cofferdam_mountfs::{IdMaps, IdmapSource};
 use cofferdam_ns::{IdMap, Namespaces};
 
 /// A config that is enough to run.
@@ -86,7 +87,7 @@ fn each_fault_names_its_field() {
 
 #[test]
 fn what_is_not_enforced_is_refused() {
-    let fields: [Fault; 8] = [
+    let fields: [Fault; 7] = [
         ("process.terminal", |c| c["process"]["terminal"] = json!(true)),
         ("process.apparmorProfile", |c| c["process"]["apparmorProfile"] = json!("x")),
         ("linux.seccomp", |c| c["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW" })),
@@ -94,16 +95,39 @@ fn what_is_not_enforced_is_refused() {
         ("linux.timeOffsets", |c| c["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } })),
         ("linux.mountLabel", |c| c["linux"]["mountLabel"] = json!("x")),
         ("linux.namespaces[0].path", |c| c["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/mnt")),
-        ("mounts[0].uidMappings", |c| {
-            c["mounts"] = json!([{ "destination": "/x", "source": "/", "options": ["bind"],
-                "uidMappings": [{ "containerID": 0, "hostID": 0, "size": 1 }] }]);
-        }),
     ];
     for (field, change) in fields {
         let (kind, message) = refused(change);
         assert_eq!(kind, ErrorKind::Unsupported, "{message}");
         assert!(message.contains(field), "`{message}` does not name `{field}`");
     }
+}
+
+#[test]
+fn mounts_have_maps() {
+    let mount = |options: Value| {
+        let mut config = config();
+        let ids = json!([{ "containerID": 0, "hostID": 7, "size": 1 }]);
+        config["mounts"] = json!([{ "destination": "/x", "source": "/", "options": options,
+            "uidMappings": ids, "gidMappings": ids }]);
+        lowered(&config).unwrap().rootfs.mounts[0].idmap.clone().unwrap()
+    };
+    assert_eq!(mount(json!(["bind"])).maps, IdmapSource::Maps(IdMaps::range(0, 7, 1)));
+    assert!(!mount(json!(["rbind", "idmap"])).recursive);
+    assert!(mount(json!(["rbind", "ridmap"])).recursive);
+
+    let mut config = config();
+    config["mounts"] = json!([{ "destination": "/x", "source": "/", "options": ["bind", "idmap"] }]);
+    let rootfs = lowered(&config).unwrap().rootfs;
+    assert_eq!(rootfs.mounts[0].idmap.as_ref().unwrap().maps, IdmapSource::Container);
+    assert_eq!(rootfs.id_maps, Some(IdMaps::range(0, 100_000, 65536)));
+
+    let (kind, message) = refused(|c| {
+        c["mounts"] = json!([{ "destination": "/x", "source": "/", "options": ["bind"],
+            "uidMappings": [{ "containerID": 0, "hostID": 0, "size": 1 }] }]);
+    });
+    assert_eq!(kind, ErrorKind::Config, "{message}");
+    assert!(message.contains("mounts[0]"), "{message}");
 }
 
 #[test]

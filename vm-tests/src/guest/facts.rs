@@ -5,6 +5,7 @@ use cofferdam_caps::FileCaps;
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 use std::{fs, io};
@@ -12,7 +13,7 @@ use std::{fs, io};
 /// Looks at everything that is asked for and prints it.
 ///
 /// `file:PATH` is a file's text, `link:PATH` a link's target, `list:PATH` the sorted names in a directory,
-/// one a line, `write:PATH=TEXT` is empty when the text could be written. `spawn:N` starts N processes and is
+/// one a line, `stat:PATH` its owner, group and mode, `write:PATH=TEXT` is empty when the text could be written. `spawn:N` starts N processes and is
 /// how many it could start, `allocate:N` uses N MiB of memory, `spin:N` N milliseconds of processor time.
 /// `securebits:` is the number of the thread's secure bits; `setcap:PATH=TEXT` is empty when the file could be
 /// given these capabilities, `getcap:PATH` is what it has. What fails is `!ERRNO`.
@@ -42,6 +43,10 @@ fn look(fact: &str) -> io::Result<String> {
                 entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
             names.sort();
             Ok(names.join("\n"))
+        }
+        "stat" => {
+            let found = fs::symlink_metadata(path)?;
+            Ok(format!("{}:{} {:o}", found.uid(), found.gid(), found.mode()))
         }
         "write" => {
             let (path, text) = path.split_once('=').ok_or_else(unknown)?;

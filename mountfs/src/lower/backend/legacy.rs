@@ -23,7 +23,7 @@ const WORDS: [(&CStr, MountFlags); 3] = [
 ];
 
 /// All paths of this way lead through `/proc/self/fd`, which must be what it seems to be.
-pub(super) fn begin(backend: &Backend) -> Vec<Entry> {
+pub(super) fn begin(backend: Backend) -> Vec<Entry> {
     let open = Step::OpenIn {
         dir: At::Cwd,
         path: c"/proc".into(),
@@ -43,7 +43,7 @@ pub(super) fn begin(backend: &Backend) -> Vec<Entry> {
     ]
 }
 
-pub(super) fn filesystem(backend: &Backend, about: &str, fs: &NewFs<'_>) -> Result<Vec<Entry>> {
+pub(super) fn filesystem(backend: Backend, about: &str, fs: &NewFs<'_>) -> Result<Vec<Entry>> {
     let (mut flags, _) = Attributes::set(fs.attrs).as_flags();
     let mut source = c"none".to_owned();
     let mut data: Vec<u8> = Vec::new();
@@ -82,11 +82,11 @@ pub(super) fn filesystem(backend: &Backend, about: &str, fs: &NewFs<'_>) -> Resu
     Ok(vec![(format!("{about}: create"), step)])
 }
 
-pub(super) fn copy(backend: &Backend, from: &At, recursive: bool) -> Step {
+pub(super) fn copy(backend: Backend, from: &At, recursive: bool) -> Step {
     Step::StageCopy { stage: backend.stage, from: from.clone(), recursive, out: backend.mount }
 }
 
-pub(super) fn copy_path(backend: &Backend, about: &str, path: &CStr, recursive: bool) -> Vec<Entry> {
+pub(super) fn copy_path(backend: Backend, about: &str, path: &CStr, recursive: bool) -> Vec<Entry> {
     let open = Step::OpenIn {
         dir: At::Cwd,
         path: path.into(),
@@ -104,7 +104,7 @@ pub(super) fn copy_path(backend: &Backend, about: &str, path: &CStr, recursive: 
 
 /// On the stage a mount is in the namespace already: all changes come first here too.
 pub(super) fn attach(
-    _: &Backend,
+    _: Backend,
     about: &str,
     mount: &At,
     to: At,

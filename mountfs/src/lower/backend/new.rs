@@ -9,7 +9,7 @@ use super::super::steps::Entry;
 use super::{Backend, Change, NewFs, remount};
 use crate::{Api, Attributes};
 
-pub(super) fn filesystem(backend: &Backend, about: &str, fs: &NewFs<'_>) -> Vec<Entry> {
+pub(super) fn filesystem(backend: Backend, about: &str, fs: &NewFs<'_>) -> Vec<Entry> {
     let context = backend.context;
     let mut entries =
         vec![(format!("{about}: begin"), Step::FsOpen { fstype: fs.fstype.into(), out: context })];
@@ -29,12 +29,12 @@ pub(super) fn filesystem(backend: &Backend, about: &str, fs: &NewFs<'_>) -> Vec<
     entries
 }
 
-pub(super) fn copy(backend: &Backend, from: &At, recursive: bool) -> Step {
+pub(super) fn copy(backend: Backend, from: &At, recursive: bool) -> Step {
     let flags = OpenTree::CLONE | OpenTree::EMPTY_PATH | below(recursive);
     Step::OpenTree { dir: from.clone(), path: c"".into(), flags, out: backend.mount }
 }
 
-pub(super) fn copy_path(backend: &Backend, path: &CStr, recursive: bool) -> Step {
+pub(super) fn copy_path(backend: Backend, path: &CStr, recursive: bool) -> Step {
     let flags = OpenTree::CLONE | below(recursive);
     Step::OpenTree { dir: At::Cwd, path: path.into(), flags, out: backend.mount }
 }
@@ -44,7 +44,7 @@ fn below(recursive: bool) -> OpenTree {
 }
 
 pub(super) fn attach(
-    backend: &Backend,
+    backend: Backend,
     about: &str,
     mount: &At,
     to: At,
@@ -65,7 +65,7 @@ pub(super) fn attach(
 }
 
 /// What `mount_setattr(2)` can change, and what is left for `mount(2)`.
-pub(super) fn split(backend: &Backend, change: Change) -> (Option<Change>, Option<Change>) {
+pub(super) fn split(backend: Backend, change: Change) -> (Option<Change>, Option<Change>) {
     let unknown = if backend.nosymfollow { MountAttrs::empty() } else { MountAttrs::NOSYMFOLLOW };
     let Attributes { set, clear } = change.attrs;
     let later = Attributes { set: set & unknown, clear: clear & unknown.bits() };

@@ -1,12 +1,21 @@
 //! Tests of `cofferdam-mountfs`: each root is made on every path that the crate has for this kernel.
 
+pub(super) mod attributes;
+pub(super) mod idmaps;
+pub(super) mod kinds;
+pub(super) mod races;
+pub(super) mod readback;
+pub(super) mod sources;
+
 use super::child::{self, Facts};
 use super::ns;
 use crate::guest::mounts::{self, Mounted};
 use crate::guest::paths;
 use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_mountfs::{Api, ErrorKind, Host, Mount, RootFs};
+use cofferdam_mountfs::mountinfo::{self, MountInfo};
+use cofferdam_mountfs::{Api, ErrorKind, Host, IdMaps, Mount, RootFs};
 use cofferdam_ns::{Isolation, Namespaces};
+use cofferdam_sys::plan::Plan;
 use nix::mount::MsFlags;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -86,9 +95,9 @@ fn ways() -> Result<Vec<Way>> {
     for (user_namespace, name, host) in [
         (false, "as it comes", host),
         (true, "as it comes", host),
-        (true, "without mount_setattr and statmount", host.at_most(Api::Fsmount).without_statmount()),
-        (true, "without detached trees", host.without_detached_trees()),
-        (false, "with mount(2) alone", host.at_most(Api::Mount)),
+        (true, "without mount_setattr, detached trees and statmount", {
+            host.at_most(Api::Fsmount).without_detached_trees().without_statmount()
+        }),
         (true, "with mount(2) alone", host.at_most(Api::Mount).without_statmount()),
     ] {
         let place = if user_namespace { "in a user namespace" } else { "as the host's root" };
@@ -97,22 +106,100 @@ fn ways() -> Result<Vec<Way>> {
     Ok(ways)
 }
 
+/// The way of a plain container, and that of an old kernel's.
+fn two_ways() -> Result<[Way; 2]> {
+    let host = Host::probe()?;
+    Ok([
+        Way { name: "in a user namespace".to_owned(), host, user_namespace: true },
+        Way {
+            name: "with mount(2) alone, as the host's root".to_owned(),
+            host: host.at_most(Api::Mount).without_statmount(),
+            user_namespace: false,
+        },
+    ])
+}
+
+/// As the host's root, with all that the kernel has.
+fn plain() -> Result<Way> {
+    Ok(Way { name: "as the host's root".to_owned(), host: Host::probe()?, user_namespace: false })
+}
+
+/// In a user namespace, with all that the kernel has.
+fn contained() -> Result<Way> {
+    Ok(Way { name: "in a user namespace".to_owned(), host: Host::probe()?, user_namespace: true })
+}
+
 /// Asks a process in a root that was made in this way.
 fn ask(way: &Way, root: &RootFs, facts: &[&str]) -> Result<Facts> {
-    let mut root = root.clone();
-    root.user_namespace = way.user_namespace;
-    let new = Namespaces::MOUNT | Namespaces::PID;
-    let isolation = if way.user_namespace {
-        Isolation { new: new | Namespaces::USER, ids: Some(ns::mapped()), ..Isolation::default() }
-    } else {
-        Isolation { new, ..Isolation::default() }
-    };
-    let prepared = root.prepare(&way.host).or_fail(&way.name)?;
-    let mut plan = child::plan(&[&["facts"], facts].concat())?;
-    isolation.lower(&mut plan);
-    prepared.lower(&mut plan).or_fail(&way.name)?;
+    ask_disturbed(way, root, facts, |_| {})
+}
+
+/// The same with a plan that was disturbed.
+fn ask_disturbed(way: &Way, root: &RootFs, facts: &[&str], disturb: impl FnOnce(&mut Plan)) -> Result<Facts> {
+    let (isolation, mut plan) = lowered(way, root, &[&["facts"], facts].concat())?;
+    disturb(&mut plan);
     child::ask_with(&isolation, None, plan)
 }
+
+/// The namespaces and the plan of a process in a root.
+fn lowered(way: &Way, root: &RootFs, words: &[&str]) -> Result<(Isolation, Plan)> {
+    let mut root = root.clone();
+    root.user_namespace = way.user_namespace;
+    root.id_maps = way.user_namespace.then(|| IdMaps::range(0, 100_000, 65_536));
+    let mut isolation = Isolation { new: Namespaces::MOUNT | Namespaces::PID, ..Isolation::default() };
+    // What some file systems show belongs to the namespace of their maker.
+    isolation.new |= Namespaces::IPC | Namespaces::NET | Namespaces::CGROUP;
+    if way.user_namespace {
+        isolation.new |= Namespaces::USER;
+        isolation.ids = Some(ns::mapped());
+    }
+    let prepared = root.prepare(&way.host).or_fail(&way.name)?;
+    let mut plan = child::plan(words)?;
+    isolation.lower(&mut plan);
+    prepared.lower(&mut plan).or_fail(&way.name)?;
+    Ok((isolation, plan))
+}
+
+/// An image with nothing in it but directories and a file to mount this program on, and its root.
+fn light(ctx: &Context) -> Result<RootFs> {
+    let image = ctx.scratch().join("image");
+    fs::create_dir(&image)?;
+    for name in ["dev", "proc", "sys", "tmp", "data", "etc"] {
+        fs::create_dir(image.join(name))?;
+        chown(image.join(name), Some(100_000), Some(100_000))?;
+    }
+    fs::write(image.join("init"), "")?;
+    chown(&image, Some(100_000), Some(100_000))?;
+    with_program(RootFs::new(image))
+}
+
+/// A root with this program in it and nothing else.
+fn with_program(mut root: RootFs) -> Result<RootFs> {
+    root.default_devices = false;
+    root.mounts = vec![Mount::from_options("bind", paths::INIT, paths::INIT, ["bind", "ro"])?];
+    Ok(root)
+}
+
+/// Adds a mount.
+fn add(root: &mut RootFs, fstype: &str, source: &str, target: &str, options: &[&str]) -> Result {
+    root.mounts.push(Mount::from_options(fstype, source, target, options)?);
+    Ok(())
+}
+
+/// The line of `mountinfo` for a place.
+fn line<'a>(mounts: &'a [MountInfo], place: &str) -> Result<&'a MountInfo> {
+    mounts
+        .iter()
+        .rfind(|mount| mount.mount_point.as_os_str() == place)
+        .or_fail(format_args!("a mount on {place}"))
+}
+
+/// The mounts that a process sees; it must have been asked for them.
+fn seen(facts: &Facts) -> Result<Vec<MountInfo>> {
+    Ok(mountinfo::parse(facts.get(MOUNTINFO)?.as_bytes())?)
+}
+
+const MOUNTINFO: &str = "file:/proc/self/mountinfo";
 
 fn proc() -> Result<Mount> {
     Ok(Mount::from_options("proc", "proc", "/proc", ["nosuid", "nodev", "noexec"])?)
@@ -219,11 +306,11 @@ fn recursive_read_only(ctx: &mut Context) -> Result {
     let attempt = "write:/data/inner/file=x";
     for way in ways()? {
         root.mounts = vec![bind(["rbind", "rro"])?];
-        if !way.is_old() {
-            ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "!EROFS", "the submount, {}", way.name);
-        } else {
+        if way.is_old() {
             let error = root.prepare(&way.host).err().or_fail(&way.name)?;
             ensure_eq!(error.kind(), ErrorKind::UnsupportedKernel, "{}: {error}", way.name);
+        } else {
+            ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "!EROFS", "the submount, {}", way.name);
         }
         root.mounts = vec![bind(["rbind", "ro"])?];
         ensure_eq!(ask(&way, &root, &[attempt])?.get(attempt)?, "", "with plain ro, {}", way.name);
