@@ -78,7 +78,11 @@ fn theirs(profile: &Profile, tree: bool) -> Vec<Instruction> {
             };
             // An exact repetition is an error there.
             if let Err(error) = added {
-                assert_eq!(error.errno().map(|errno| format!("{errno:?}")), Some("EEXIST".to_owned()), "{name}: {error}");
+                assert_eq!(
+                    error.errno().map(|errno| format!("{errno:?}")),
+                    Some("EEXIST".to_owned()),
+                    "{name}: {error}"
+                );
             }
         }
     }
@@ -101,8 +105,20 @@ fn theirs(profile: &Profile, tree: bool) -> Vec<Instruction> {
         .collect()
 }
 
-const NAMES: [&str; 12] =
-    ["read", "write", "open", "stat", "socket", "clone", "ioctl", "execve", "getpid", "prctl", "openat", "personality"];
+const NAMES: [&str; 12] = [
+    "read",
+    "write",
+    "open",
+    "stat",
+    "socket",
+    "clone",
+    "ioctl",
+    "execve",
+    "getpid",
+    "prctl",
+    "openat",
+    "personality",
+];
 
 fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
@@ -129,7 +145,8 @@ fn comparisons() -> impl Strategy<Value = Compare> {
         words().prop_map(Compare::Ge),
         words().prop_map(Compare::Gt),
         // A mask of nothing is refused there.
-        (words().prop_map(|mask| mask | 1), words()).prop_map(|(mask, value)| Compare::MaskedEq { mask, value }),
+        (words().prop_map(|mask| mask | 1), words())
+            .prop_map(|(mask, value)| Compare::MaskedEq { mask, value }),
     ]
 }
 
@@ -148,15 +165,23 @@ fn profiles(archs: Vec<Arch>) -> impl Strategy<Value = Profile> {
     );
     let archs = prop::sample::subsequence(archs.clone(), 1..=archs.len());
     let by_name = prop::collection::vec(answers(), NAMES.len());
-    (archs, answers(), answers(), by_name, rules).prop_map(|(architectures, default, bad_arch, by_name, rules)| {
-        let answer = |name: &str| NAMES.iter().zip(&by_name).find(|(known, _)| **known == name).map(|(_, answer)| *answer);
-        let rules = rules.into_iter().flat_map(|(name, alternatives)| {
-            let answer = answer(name).unwrap_or(Answer::Allow);
-            alternatives.into_iter().map(move |conditions| Rule { names: vec![name.to_owned()], answer, conditions })
-        });
-        let rules = comparable(rules.collect());
-        Profile { architectures, bad_arch, newer: None, rules, ..Profile::new(default) }
-    })
+    (archs, answers(), answers(), by_name, rules).prop_map(
+        |(architectures, default, bad_arch, by_name, rules)| {
+            let answer = |name: &str| {
+                NAMES.iter().zip(&by_name).find(|(known, _)| **known == name).map(|(_, answer)| *answer)
+            };
+            let rules = rules.into_iter().flat_map(|(name, alternatives)| {
+                let answer = answer(name).unwrap_or(Answer::Allow);
+                alternatives.into_iter().map(move |conditions| Rule {
+                    names: vec![name.to_owned()],
+                    answer,
+                    conditions,
+                })
+            });
+            let rules = comparable(rules.collect());
+            Profile { architectures, bad_arch, newer: None, rules, ..Profile::new(default) }
+        },
+    )
 }
 
 /// Leaves out what libseccomp 2.5 gets wrong: of several rules on one call that compare by order or by what is
@@ -164,11 +189,14 @@ fn profiles(archs: Vec<Arch>) -> impl Strategy<Value = Profile> {
 /// 0x80000000 is found to be neither.) A call with such a rule keeps its first one.
 fn comparable(rules: Vec<Rule>) -> Vec<Rule> {
     let plain = |rule: &Rule| {
-        rule.conditions.iter().all(|condition| matches!(condition.compare, Compare::Eq(_) | Compare::MaskedEq { .. }))
+        rule.conditions
+            .iter()
+            .all(|condition| matches!(condition.compare, Compare::Eq(_) | Compare::MaskedEq { .. }))
     };
     let mut kept: Vec<Rule> = Vec::new();
     for rule in rules {
-        let mut others = kept.iter().filter(|other| other.names == rule.names && !other.conditions.is_empty());
+        let mut others =
+            kept.iter().filter(|other| other.names == rule.names && !other.conditions.is_empty());
         if rule.conditions.is_empty() || others.all(|other| plain(other) && plain(&rule)) {
             kept.push(rule);
         }
@@ -189,7 +217,11 @@ fn calls() -> impl Strategy<Value = CallData> {
         arch: arch.audit(),
         instruction_pointer: 0,
         // Registers of these have 32 bits, and libseccomp takes x32 for such a one.
-        arguments: if arch == Arch::X86_64 { arguments } else { arguments.map(|argument| argument & 0xffff_ffff) },
+        arguments: if arch == Arch::X86_64 {
+            arguments
+        } else {
+            arguments.map(|argument| argument & 0xffff_ffff)
+        },
     })
 }
 
@@ -284,12 +316,14 @@ fn expressible() -> Profile {
 /// What calls of the hardened profile cost, exactly: each at most as much as with libseccomp's binary tree.
 #[test]
 fn no_call_costs_more_than_with_libseccomp() {
-    let ours = Filter::compile(&Profile { architectures: vec![Arch::X86_64], ..Profile::hardened() }).unwrap();
+    let ours =
+        Filter::compile(&Profile { architectures: vec![Arch::X86_64], ..Profile::hardened() }).unwrap();
     let theirs = theirs(&expressible(), true);
     let mut sums = (0, 0, 0);
     let mut most = (0, 0);
     for (name, number) in Arch::X86_64.calls() {
-        let call = CallData { number: number.cast_signed(), arch: Arch::X86_64.audit(), ..CallData::default() };
+        let call =
+            CallData { number: number.cast_signed(), arch: Arch::X86_64.audit(), ..CallData::default() };
         let our_cost = ours.ask(&call).unwrap().instructions;
         let their_cost = interpret::run(&theirs, &call).unwrap().instructions;
         if name != "ioctl" {
@@ -302,14 +336,25 @@ fn no_call_costs_more_than_with_libseccomp() {
     println!("length: {} ours, {} libseccomp", ours.program().len(), theirs.len());
     let costs = |name: &str, argument: u64| {
         let number = Arch::X86_64.number(name).unwrap().cast_signed();
-        let call = CallData { number, arch: Arch::X86_64.audit(), instruction_pointer: 0, arguments: [argument; 6] };
+        let call =
+            CallData { number, arch: Arch::X86_64.audit(), instruction_pointer: 0, arguments: [argument; 6] };
         (ours.ask(&call).unwrap().instructions, interpret::run(&theirs, &call).unwrap().instructions)
     };
-    for (name, argument) in [("socket", 1), ("socket", 2), ("socket", 16), ("socketpair", 1), ("clone", 0x11), ("personality", 8), ("mknod", 0x1000)] {
+    for (name, argument) in [
+        ("socket", 1),
+        ("socket", 2),
+        ("socket", 16),
+        ("socketpair", 1),
+        ("clone", 0x11),
+        ("personality", 8),
+        ("mknod", 0x1000),
+    ] {
         let (ours, theirs) = costs(name, argument);
         assert!(ours <= theirs, "{name} with {argument:#x}: {ours} instructions, libseccomp has {theirs}");
     }
-    for name in ["read", "write", "futex", "epoll_wait", "openat", "close", "getpid", "statx", "ioctl", "socket"] {
+    for name in
+        ["read", "write", "futex", "epoll_wait", "openat", "close", "getpid", "statx", "ioctl", "socket"]
+    {
         println!("{name}: {:?} (ours, libseccomp)", costs(name, 1));
     }
 }

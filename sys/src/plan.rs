@@ -15,7 +15,7 @@ use crate::cred::CapSets;
 use crate::mount::{MountAttrs, MountFlags, OpenTree, Unmount};
 use crate::open::{Open, Resolve};
 use crate::rlimit::Rlimit;
-use crate::seccomp::{FilterFlags, Instruction};
+use crate::seccomp::{FilterFlags, Program};
 
 /// How many slots a plan has.
 pub const SLOTS: usize = 256;
@@ -181,7 +181,7 @@ pub enum Step {
     /// [`crate::process::set_no_new_privs`].
     NoNewPrivileges,
     /// [`crate::seccomp::set_filter`], or with a slot [`crate::seccomp::set_filter_with_listener`].
-    SystemCallFilter { program: Arc<[Instruction]>, flags: FilterFlags, listener: Option<Slot> },
+    SystemCallFilter { program: Program, flags: FilterFlags, listener: Option<Slot> },
     /// [`crate::send::send_descriptor`].
     SendDescriptor { socket: At, descriptor: At, payload: Vec<u8> },
 

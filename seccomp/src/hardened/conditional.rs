@@ -123,7 +123,13 @@ pub const CONDITIONAL: &[Conditional] = &[
         allowed: "`PER_LINUX`, `PER_LINUX32`, both with `UNAME26`, and 0xffffffff, which only asks",
         otherwise: Errno::EPERM,
         why: "other personalities switch address space randomisation off or make data executable",
-        alternatives: &[&[is(0, 0)], &[is(0, 8)], &[is(0, 0x2_0000)], &[is(0, 0x2_0008)], &[is(0, 0xffff_ffff)]],
+        alternatives: &[
+            &[is(0, 0)],
+            &[is(0, 8)],
+            &[is(0, 0x2_0000)],
+            &[is(0, 0x2_0008)],
+            &[is(0, 0xffff_ffff)],
+        ],
     },
     Conditional {
         names: &["mknod"],

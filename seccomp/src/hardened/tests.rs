@@ -30,7 +30,8 @@ fn each_call_is_in_one_list() {
         assert!(crate::arch::is_known(name), "{name} is no call");
     }
     for arch in Arch::all() {
-        let missing: Vec<&str> = arch.calls().map(|(name, _)| name).filter(|name| !seen.contains(name)).collect();
+        let missing: Vec<&str> =
+            arch.calls().map(|(name, _)| name).filter(|name| !seen.contains(name)).collect();
         assert!(missing.is_empty(), "{arch}: {missing:?}");
     }
 }
@@ -69,7 +70,11 @@ fn families_are_an_allow_list() {
                 }
             }
             let wanted = if family == 1 { Answer::Allow } else { NO_FAMILY };
-            assert_eq!(said(&filter, arch, "socketpair", [family, 1, 0, 0, 0, 0]), wanted, "{arch}: {family}");
+            assert_eq!(
+                said(&filter, arch, "socketpair", [family, 1, 0, 0, 0, 0]),
+                wanted,
+                "{arch}: {family}"
+            );
         }
     }
     assert_eq!(said(&filter, Arch::X86, "socketcall", [1, 0, 0, 0, 0, 0]), Answer::Errno(38));
@@ -143,5 +148,8 @@ fn what_a_program_needs_can_be_given_back() {
 fn the_page_is_what_the_lists_say() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/seccomp.md");
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == page(), "docs/seccomp.md is out of date: cargo run -p cofferdam-seccomp --example hardened_page");
+    assert!(
+        committed == page(),
+        "docs/seccomp.md is out of date: cargo run -p cofferdam-seccomp --example hardened_page"
+    );
 }
