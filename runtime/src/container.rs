@@ -7,6 +7,7 @@ use cofferdam_caps::Sets;
 use cofferdam_cgroup::{Limits, devices};
 use cofferdam_mountfs::RootFs;
 use cofferdam_ns::{IdMaps, Namespaces, NsKind};
+use cofferdam_seccomp::Profile;
 use cofferdam_sys::rlimit::Rlimit;
 
 /// Everything about a container that its start needs.
@@ -30,6 +31,28 @@ pub struct Container {
     pub domainname: Option<String>,
     /// Namespaced kernel parameters: the path below `/proc/sys` and the value.
     pub sysctl: Vec<(String, String)>,
+    /// Which system calls it may make.
+    pub seccomp: Option<Seccomp>,
+}
+
+/// The system call filter of a container.
+#[derive(Debug, Clone)]
+pub struct Seccomp {
+    /// The calls and their answers.
+    pub profile: Profile,
+    /// Who is asked about calls that are answered with `SCMP_ACT_NOTIFY`.
+    pub agent: Option<Agent>,
+}
+
+/// A program that answers system calls of a container (`linux.seccomp.listenerPath`).
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its Unix socket.
+    pub socket: PathBuf,
+    /// What it is told besides the container's state.
+    pub metadata: String,
+    /// The state that it is told; the process id is filled in when there is one.
+    pub state: oci_spec::runtime::State,
 }
 
 /// The program of a container.

@@ -7,6 +7,7 @@
 
 mod child;
 mod control;
+mod seccomp;
 
 use std::path::Path;
 
@@ -29,12 +30,13 @@ use control::Control;
 pub fn run(container: &Container, id: &ContainerId, warn: &mut dyn FnMut(&str)) -> Result<Exit> {
     let isolation = isolation(container)?;
     let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
-    let plan = child::plan(container, &isolation, root, id, warn)?;
+    let (filter, mut handover) = seccomp::prepare(container)?;
+    let plan = child::plan(container, &isolation, root, filter.as_ref(), id, warn)?;
     // Taken before the child exists, so that no signal for it is lost.
     let signals = Signals::take().map_err(|number| os("take over signals", number))?;
 
     let control = Control::create(&container.cgroup, id)?;
-    let outcome = launch(container, &isolation, &plan, &control, warn)
+    let outcome = launch(container, &isolation, &plan, &control, id, handover.as_mut(), warn)
         .and_then(|child| wait(&child, &signals).map_err(|number| os("wait for the container", number)));
     match (outcome, control.remove()) {
         (outcome, Ok(())) => outcome,
@@ -52,13 +54,20 @@ fn launch(
     isolation: &Isolation,
     plan: &cofferdam_sys::plan::Plan,
     control: &Control,
+    id: &ContainerId,
+    handover: Option<&mut seccomp::Handover>,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Child> {
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
     prepare_child(container, &spawning, warn)?;
-    spawning.release().and_then(|()| spawning.finish()).map_err(|failure| child_failure(container, &failure))
+    spawning.release().map_err(|failure| child_failure(container, &failure))?;
+    if let Some(handover) = handover {
+        // Before the wait for execve, which the agent may be asked about.
+        handover.pass_on(&spawning, id)?;
+    }
+    spawning.finish().map_err(|failure| child_failure(container, &failure))
 }
 
 /// What only the parent's rights allow: higher hard limits and the OOM score.

@@ -64,6 +64,17 @@ impl Arch {
         }
     }
 
+    /// Whether the machine that this program was built for may have such calls: a filter need not list others.
+    pub fn is_possible(self) -> bool {
+        match Arch::native() {
+            Some(Arch::X86_64 | Arch::X32 | Arch::X86) => {
+                matches!(self, Arch::X86_64 | Arch::X86 | Arch::X32)
+            }
+            Some(Arch::Aarch64 | Arch::Arm) => matches!(self, Arch::Aarch64 | Arch::Arm),
+            None => false,
+        }
+    }
+
     /// What a filter sees: `AUDIT_ARCH_*` of `linux/audit.h`. x86-64 and x32 have the same.
     pub fn audit(self) -> u32 {
         NAMES.into_iter().find(|(arch, ..)| *arch == self).map_or(0, |(_, audit, _)| audit)

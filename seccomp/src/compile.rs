@@ -17,6 +17,7 @@ mod weight;
 use cofferdam_sys::seccomp::{Instruction, MAX_INSTRUCTIONS};
 
 use crate::{Arch, Error, ErrorKind, Profile};
+pub(crate) use emit::RETURN;
 use emit::{Emit, Word};
 
 /// Compiles a profile.

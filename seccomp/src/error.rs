@@ -60,14 +60,13 @@ impl Error {
             ErrorKind::Cache => {
                 Some("the directory must belong to the caller and be writable for nobody else (0700)")
             }
-            ErrorKind::Profile | ErrorKind::Gone => None,
             ErrorKind::Os(Errno::ENOSYS | Errno::EINVAL) => Some(
                 "the kernel needs CONFIG_SECCOMP_FILTER, and a filter around this program may hide the call",
             ),
             ErrorKind::Os(Errno::EPERM | Errno::EACCES) => Some(
                 "a filter needs no_new_privs or CAP_SYS_ADMIN, and a filter around this program may forbid the call",
             ),
-            ErrorKind::Os(_) => None,
+            ErrorKind::Profile | ErrorKind::Gone | ErrorKind::Os(_) => None,
         }
     }
 }

@@ -1,18 +1,17 @@
 //! A compiled filter, and the three ways to install it.
 
-use std::sync::Arc;
-
 use cofferdam_sys::plan::{Plan, Slot, Step};
-use cofferdam_sys::seccomp::{self, CallData, FilterFlags, Instruction};
+use cofferdam_sys::seccomp::{self, CallData, FilterFlags, Instruction, Program};
 
 use crate::arch::is_known;
+use crate::compile::RETURN;
 use crate::interpret::{self, Fault, Verdict};
-use crate::{Error, ErrorKind, Listener, Profile, compile};
+use crate::{Action, Answer, Error, ErrorKind, Listener, Profile, available, compile};
 
 /// A compiled filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    program: Arc<[Instruction]>,
+    program: Program,
     flags: FilterFlags,
     unknown: Vec<String>,
 }
@@ -27,7 +26,7 @@ impl Filter {
     }
 
     /// A filter whose program was compiled before.
-    pub(crate) fn from_parts(profile: &Profile, program: Arc<[Instruction]>) -> Self {
+    pub(crate) fn from_parts(profile: &Profile, program: Program) -> Self {
         let names = profile.rules.iter().flat_map(|rule| &rule.names);
         let mut unknown: Vec<String> = names.filter(|name| !is_known(name)).cloned().collect();
         unknown.sort_unstable();
@@ -78,7 +77,46 @@ impl Filter {
     /// The step that installs it in a child; with a slot the listener's descriptor is put there.
     pub fn step(&self, listener: Option<Slot>) -> Step {
         let flags = self.flags_for(listener.is_some());
-        Step::SystemCallFilter { program: Arc::clone(&self.program), flags, listener }
+        Step::SystemCallFilter { program: self.program.clone(), flags, listener }
+    }
+
+    /// Checks that the running kernel has every action and flag that the filter uses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the action or flag and the kernel that brings it; [`ErrorKind::Os`] when
+    /// the kernel cannot be asked.
+    pub fn check_kernel(&self) -> Result<(), Error> {
+        for action in Action::all().filter(|action| self.uses(*action)) {
+            if !available(action)? {
+                let text = format!(
+                    "the kernel has no {action}; user notification came with Linux 5.0, others with 4.14"
+                );
+                return Err(Error::new(ErrorKind::Unsupported, text));
+            }
+        }
+        let since = [
+            (FilterFlags::LOG, "SECCOMP_FILTER_FLAG_LOG (Linux 4.14)"),
+            (FilterFlags::SPEC_ALLOW, "SECCOMP_FILTER_FLAG_SPEC_ALLOW (Linux 4.17)"),
+            (FilterFlags::WAIT_KILLABLE_RECV, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)"),
+        ];
+        for (flag, name) in since.into_iter().filter(|(flag, _)| self.flags.contains(*flag)) {
+            // The kernel takes that one only together with a listener.
+            let asked =
+                if flag == FilterFlags::WAIT_KILLABLE_RECV { flag | FilterFlags::NEW_LISTENER } else { flag };
+            if !seccomp::has_flags(asked)
+                .map_err(|errno| Error::new(ErrorKind::Os(errno), format!("ask for {name}")))?
+            {
+                return Err(Error::new(ErrorKind::Unsupported, format!("the kernel has no {name}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn uses(&self, action: Action) -> bool {
+        let returns = self.program.iter().filter(|instruction| instruction.code == RETURN);
+        returns
+            .map(|instruction| Answer::from_value(instruction.operand))
+            .any(|answer| answer.action() == action)
     }
 
     /// Lets a child install it as the last thing before `execve(2)`, which it then must allow.

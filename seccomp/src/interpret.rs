@@ -62,7 +62,7 @@ pub fn run(program: &[Instruction], call: &CallData) -> Result<Verdict, Fault> {
     let mut place = 0usize;
     let mut instructions = 0usize;
     loop {
-        let instruction = program.get(place).ok_or(Fault::End)?;
+        let instruction = *program.get(place).ok_or(Fault::End)?;
         instructions = instructions.saturating_add(1);
         match machine.step(instruction)? {
             Next::Jump(skip) => place = place.saturating_add(1).saturating_add(skip),
@@ -100,7 +100,7 @@ fn low(value: u64) -> u32 {
 }
 
 impl Machine {
-    fn step(&mut self, instruction: &Instruction) -> Result<Next, Fault> {
+    fn step(&mut self, instruction: Instruction) -> Result<Next, Fault> {
         let k = instruction.operand;
         let code = instruction.code;
         let operand = if code & 0x08 == 0 { k } else { self.x };
@@ -148,7 +148,7 @@ impl Machine {
 
     fn word(&self, offset: u32) -> Result<u32, Fault> {
         let place = usize::try_from(offset / 4).map_err(|_| Fault::Offset(offset))?;
-        if offset % 4 != 0 {
+        if !offset.is_multiple_of(4) {
             return Err(Fault::Offset(offset));
         }
         self.data.get(place).copied().ok_or(Fault::Offset(offset))
@@ -159,7 +159,7 @@ impl Machine {
     }
 }
 
-fn jump(instruction: &Instruction, taken: bool) -> Next {
+fn jump(instruction: Instruction, taken: bool) -> Next {
     Next::Jump(usize::from(if taken { instruction.jump_true } else { instruction.jump_false }))
 }
 

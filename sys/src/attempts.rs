@@ -1,5 +1,7 @@
 //! Calls that only an escape attempt makes; behind the feature `attempts`, so that no product carries them.
 
+pub mod calls;
+
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 

@@ -18,7 +18,7 @@ use crate::open::{Open, Resolve};
 use crate::readback::{IdKind, Wanted};
 use crate::rlimit::Rlimit;
 use crate::sched::{Attributes, IoClass};
-use crate::seccomp::{FilterFlags, Instruction};
+use crate::seccomp::{FilterFlags, Program};
 
 /// How many slots a plan has.
 pub const SLOTS: usize = 256;
@@ -222,7 +222,7 @@ pub enum Step {
     /// [`crate::landlock::restrict_self`].
     LandlockRestrict { ruleset: At, flags: u32 },
     /// [`crate::seccomp::set_filter`], or with a slot [`crate::seccomp::set_filter_with_listener`].
-    SystemCallFilter { program: Arc<[Instruction]>, flags: FilterFlags, listener: Option<Slot> },
+    SystemCallFilter { program: Program, flags: FilterFlags, listener: Option<Slot> },
     /// [`crate::send::send_descriptor`].
     SendDescriptor { socket: At, descriptor: At, payload: Vec<u8> },
 

@@ -1,6 +1,9 @@
 //! `seccomp(2)`: installing a filter, and the supervisor's side of `seccomp_unotify(2)`.
 
+use std::fmt;
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use crate::call::{check, check_int};
 use crate::{Errno, Result};
@@ -17,6 +20,31 @@ pub struct Instruction {
     pub jump_false: u8,
     /// Operand.
     pub operand: u32,
+}
+
+/// A filter's instructions, cheap to copy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Program(Arc<[Instruction]>);
+
+impl<T: Into<Arc<[Instruction]>>> From<T> for Program {
+    fn from(instructions: T) -> Self {
+        Self(instructions.into())
+    }
+}
+
+impl Deref for Program {
+    type Target = [Instruction];
+
+    fn deref(&self) -> &[Instruction] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Program {
+    /// How long it is: nobody wants to see more in the middle of a plan or an error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} instructions", self.0.len())
+    }
 }
 
 /// The most instructions that the kernel takes in one filter (`BPF_MAXINSNS`).
@@ -46,7 +74,7 @@ const GET_NOTIF_SIZES: libc::c_int = 3;
 
 /// The kernel's `struct sock_fprog`.
 #[repr(C)]
-struct Program {
+struct FilterProgram {
     length: u16,
     instructions: *const Instruction,
 }
@@ -87,7 +115,7 @@ pub fn set_filter_with_listener(program: &[Instruction], flags: FilterFlags) -> 
 
 fn install(program: &[Instruction], flags: FilterFlags) -> Result<libc::c_long> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
-    let program = Program { length, instructions: program.as_ptr() };
+    let program = FilterProgram { length, instructions: program.as_ptr() };
     // SAFETY: the program's pointer and length are those of a slice that is borrowed for the call; the kernel
     // copies it. A filter restricts the thread's own system calls and touches no memory.
     check(unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags.bits(), &raw const program) })
@@ -100,7 +128,7 @@ fn install(program: &[Instruction], flags: FilterFlags) -> Result<libc::c_long> 
 /// # Errors
 /// Anything but yes (`EFAULT`) and no (`EINVAL`), such as `ENOSYS` on a kernel without seccomp.
 pub fn has_flags(flags: FilterFlags) -> Result<bool> {
-    let none = std::ptr::null::<Program>();
+    let none = std::ptr::null::<FilterProgram>();
     // SAFETY: the kernel checks the null pointer and gives EFAULT.
     match check(unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags.bits(), none) }) {
         Ok(_) => Err(Errno::EIO),

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::call::check_int;
 use crate::{Errno, Result};
 
 /// Room for the header of a control message and one descriptor, aligned as the kernel wants it.
@@ -119,6 +120,25 @@ pub fn receive_descriptor(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(
         return Err(Errno::EMSGSIZE);
     }
     Ok((received, descriptor))
+}
+
+/// Waits until there is something to receive, or the process of a pidfd has ended (`poll(2)`).
+///
+/// `Ok(true)` when there is something, also when the process has ended since.
+///
+/// # Errors
+/// As `poll(2)`.
+pub fn wait_for_message(socket: BorrowedFd<'_>, process: BorrowedFd<'_>) -> Result<bool> {
+    let entry = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        let mut entries = [entry(socket), entry(process)];
+        // SAFETY: two entries are given and they are valid for writing.
+        match check_int(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => return Ok(entries.first().is_some_and(|entry| entry.revents & libc::POLLIN != 0)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod mounts;
 mod namespaces;
 mod process;
 mod resources;
+mod seccomp;
 mod sysctl;
 mod unsupported;
 
@@ -33,6 +34,7 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
         hostname,
         domainname,
         sysctl,
+        seccomp: seccomp::lower(bundle, linux)?,
     })
 }
 

@@ -43,7 +43,6 @@ fn in_process(process: &Process, fields: &mut Vec<(&str, bool)>) {
 
 fn in_linux(linux: &Linux, fields: &mut Vec<(&str, bool)>) {
     fields.extend([
-        ("linux.seccomp", linux.seccomp().is_some()),
         ("linux.mountLabel", set(linux.mount_label().as_ref())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),

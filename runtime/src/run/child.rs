@@ -12,6 +12,7 @@ use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
 
+use super::seccomp::ChildFilter;
 use crate::{Container, ContainerId, Error, ErrorKind, Result};
 
 /// The child's whole walk.
@@ -19,6 +20,7 @@ pub(super) fn plan(
     container: &Container,
     isolation: &Isolation,
     root: Prepared,
+    filter: Option<&ChildFilter>,
     id: &ContainerId,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
@@ -46,11 +48,19 @@ pub(super) fn plan(
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
     }
+    // Without no_new_privs only CAP_SYS_ADMIN may set a filter: before it is given up, and what follows comes
+    // under the filter. With it, the filter is the very last thing.
+    if let Some(filter) = filter.filter(|_| !process.no_new_privs) {
+        filter.lower(&mut plan, Plan::push)?;
+    }
     credentials(container, isolation, &mut plan, warn)?;
     // Last: a low limit of descriptors would break the walk itself.
     for (resource, limit) in &process.rlimits {
         let limit = Step::ResourceLimit { resource: *resource, limit: *limit };
         plan.push("process.rlimits: set a resource limit", limit);
+    }
+    if let Some(filter) = filter.filter(|_| process.no_new_privs) {
+        filter.lower(&mut plan, Plan::push_last)?;
     }
     Ok(plan)
 }

@@ -108,18 +108,13 @@ impl Emit {
 
     /// Puts here what leads to a label: a copy when it is an answer, else a jump.
     fn bring_near(&mut self, label: Label) -> Label {
-        match self.reversed.get(label) {
-            Some(Instruction { code: RETURN, operand, .. }) => {
-                let value = *operand;
-                let near = self.push(RETURN, 0, 0, value);
-                self.answers.insert(value, near);
-                near
-            }
-            _ => {
-                let distance = u32::try_from(self.distance(label)).unwrap_or(u32::MAX);
-                self.push(JUMP, 0, 0, distance)
-            }
+        if let Some(Instruction { code: RETURN, operand, .. }) = self.reversed.get(label).copied() {
+            let near = self.push(RETURN, 0, 0, operand);
+            self.answers.insert(operand, near);
+            return near;
         }
+        let distance = u32::try_from(self.distance(label)).unwrap_or(u32::MAX);
+        self.push(JUMP, 0, 0, distance)
     }
 
     /// Goes on at `yes` when the loaded word is the operand.

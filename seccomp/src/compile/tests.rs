@@ -204,7 +204,7 @@ fn all_conditions_of_a_rule_must_hold() {
 fn a_bit_above_an_int_hides_nothing() {
     let vsock = Condition::low(0, Compare::Eq(40));
     let profile = on(&[Arch::X86_64], Profile::new(ALLOW).rule_if(EPERM, &["socket"], &[vsock]));
-    for family in [40, 40 | 1 << 32, 40 | u64::MAX << 32] {
+    for family in [0x28, 0x28 | 1 << 32, 0x28 | u64::MAX << 32] {
         assert_eq!(
             said(&profile, &call(Arch::X86_64, "socket", [family, 0, 0, 0, 0, 0])),
             EPERM,

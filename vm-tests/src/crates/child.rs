@@ -30,6 +30,11 @@ pub(super) fn plan_of(path: &str, words: &[&str]) -> Result<Plan> {
 pub(super) struct Facts(BTreeMap<String, String>);
 
 impl Facts {
+    /// What a child printed.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        Ok(Self(serde_json::from_str(text)?))
+    }
+
     /// The answer to a question.
     pub(super) fn get(&self, fact: &str) -> Result<&str> {
         Ok(self.0.get(fact).or_fail(fact)?.trim_end())
@@ -83,7 +88,7 @@ pub(super) fn ask_after(
     let mut text = String::new();
     answers.read_to_string(&mut text)?;
     ensure_eq!(child.wait()?, Exit::Code(0), "the end of the child that was asked");
-    Ok(Facts(serde_json::from_str(&text)?))
+    Facts::parse(&text)
 }
 
 /// A child that does nothing; it is killed when this is dropped.

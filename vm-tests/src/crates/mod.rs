@@ -27,6 +27,10 @@ pub const TESTS: &[&[Test]] = &[
     mountfs::sources::TESTS,
     netbridge::TESTS,
     ns::TESTS,
-    seccomp::TESTS,
+    seccomp::verdicts::TESTS,
+    seccomp::install::TESTS,
+    seccomp::sweep::TESTS,
+    seccomp::hardened::TESTS,
+    seccomp::notify::TESTS,
     sys::TESTS,
 ];

@@ -13,10 +13,11 @@ use std::{fs, io};
 /// Looks at everything that is asked for and prints it.
 ///
 /// `file:PATH` is a file's text, `link:PATH` a link's target, `list:PATH` the sorted names in a directory,
-/// one a line, `stat:PATH` its owner, group and mode, `write:PATH=TEXT` is empty when the text could be written. `spawn:N` starts N processes and is
-/// how many it could start, `allocate:N` uses N MiB of memory, `spin:N` N milliseconds of processor time.
-/// `securebits:` is the number of the thread's secure bits; `setcap:PATH=TEXT` is empty when the file could be
-/// given these capabilities, `getcap:PATH` is what it has. What fails is `!ERRNO`.
+/// one a line, `stat:PATH` its owner, group and mode, `write:PATH=TEXT` is empty when the text could be written.
+/// `spawn:N` starts N processes and is how many it could start, `allocate:N` uses N MiB of memory, `spin:N` N
+/// milliseconds of processor time. `securebits:` is the number of the thread's secure bits; `setcap:PATH=TEXT`
+/// is empty when the file could be given these capabilities, `getcap:PATH` is what it has. `call:…`,
+/// `thread:…` and `sweep:…` are system calls (see [`super::calls`]). What fails is `!ERRNO`.
 pub fn main(asked: &[&str]) -> ExitCode {
     let found: BTreeMap<&str, String> = asked.iter().map(|fact| (*fact, answer(fact))).collect();
     let printed =
@@ -65,6 +66,9 @@ fn look(fact: &str) -> io::Result<String> {
             let caps = FileCaps::read(fs::File::open(path)?).map_err(of_caps)?;
             Ok(caps.map_or_else(String::new, |caps| caps.to_string()))
         }
+        "call" => super::calls::call(path),
+        "thread" => super::calls::on_a_thread(path),
+        "sweep" => super::calls::sweep(path),
         _ => Err(unknown()),
     }
 }

@@ -1,0 +1,107 @@
+//! The container's system call filter, and the agent that answers calls in its stead.
+//!
+//! ```text
+//! child                        runtime                        agent
+//! installs the filter
+//! sends the listener ────────▶ adds the container's state ──▶ has the listener
+//! goes on to execve            waits for execve               answers, execve too
+//! ```
+//! When nobody listens at `listenerPath` nothing is started.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use cofferdam_seccomp::Filter;
+use cofferdam_sys::plan::{At, Plan, Step};
+use cofferdam_sys::send;
+use cofferdam_sys::spawn::Spawning;
+use oci_spec::runtime::{ContainerProcessState, ContainerState, SECCOMP_FD_NAME};
+
+use super::{os, start};
+use crate::container::Agent;
+use crate::{Container, ContainerId, Error, ErrorKind, Result};
+
+/// The child's half.
+pub(super) struct ChildFilter {
+    filter: Filter,
+    /// Where the listener is sent.
+    listener: Option<At>,
+}
+
+/// The runtime's half, when there is an agent.
+pub(super) struct Handover {
+    from_child: UnixStream,
+    to_agent: UnixStream,
+    agent: Agent,
+}
+
+/// Compiles the filter, asks the kernel whether it has all that it needs, and connects to the agent.
+pub(super) fn prepare(container: &Container) -> Result<(Option<ChildFilter>, Option<Handover>)> {
+    let Some(seccomp) = &container.seccomp else { return Ok((None, None)) };
+    let failed = |error: cofferdam_seccomp::Error| Error::config("linux.seccomp", error);
+    let filter = Filter::compile(&seccomp.profile).map_err(failed)?;
+    filter.check_kernel().map_err(failed)?;
+    let Some(agent) = &seccomp.agent else { return Ok((Some(ChildFilter { filter, listener: None }), None)) };
+
+    let to_agent = UnixStream::connect(&agent.socket).map_err(|error| {
+        let path = agent.socket.display();
+        Error::new(ErrorKind::Start, format!("linux.seccomp.listenerPath: connect to {path}: {error}"))
+            .with_hint("the seccomp agent must listen there before the container is started")
+    })?;
+    let (from_child, of_child) =
+        UnixStream::pair().map_err(|error| start(format!("make a pair of sockets: {error}")))?;
+    let listener = Some(At::from(OwnedFd::from(of_child)));
+    let handover = Handover { from_child, to_agent, agent: agent.clone() };
+    Ok((Some(ChildFilter { filter, listener }), Some(handover)))
+}
+
+impl ChildFilter {
+    /// Adds the steps with `push`: [`Plan::push`] or [`Plan::push_last`].
+    pub(super) fn lower(&self, plan: &mut Plan, push: fn(&mut Plan, &'static str, Step)) -> Result<()> {
+        const INSTALL: &str = "linux.seccomp: install the system call filter";
+        let Some(socket) = &self.listener else {
+            push(plan, INSTALL, self.filter.step(None));
+            return Ok(());
+        };
+        let slot = plan.slot().map_err(start)?;
+        push(plan, INSTALL, self.filter.step(Some(slot)));
+        let send = Step::SendDescriptor { socket: socket.clone(), descriptor: slot.into(), payload: vec![0] };
+        push(plan, "linux.seccomp: send the listener to the runtime", send);
+        Ok(())
+    }
+}
+
+impl Handover {
+    /// Waits for the child's listener and gives it to the agent with the container's state.
+    ///
+    /// A child that ends before is no failure here: it reports its own.
+    pub(super) fn pass_on(&mut self, spawning: &Spawning<'_>, id: &ContainerId) -> Result<()> {
+        let step = "linux.seccomp: receive the listener from the container";
+        let Some(pidfd) = spawning.pidfd() else { return Ok(()) };
+        let socket = self.from_child.as_fd();
+        if !send::wait_for_message(socket, pidfd).map_err(|number| os(step, number))? {
+            return Ok(());
+        }
+        let (_, listener) = send::receive_descriptor(socket, &mut [0]).map_err(|number| os(step, number))?;
+        let listener = listener.ok_or_else(|| start(format!("{step}: none came")))?;
+        let state = self.state(spawning.pid(), id)?;
+        let agent = self.agent.socket.display();
+        send::send_descriptor(self.to_agent.as_fd(), listener.as_fd(), state.as_bytes()).map_err(|number| {
+            os(&format!("linux.seccomp.listenerPath: send the listener to {agent}"), number)
+        })
+    }
+
+    /// The container process state of the runtime specification.
+    fn state(&self, pid: i32, id: &ContainerId) -> Result<String> {
+        let mut state = self.agent.state.clone();
+        state.set_id(id.to_string()).set_pid(Some(pid)).set_status(ContainerState::Creating);
+        let mut process = ContainerProcessState::default();
+        process
+            .set_version(state.version().clone())
+            .set_fds(vec![SECCOMP_FD_NAME.to_owned()])
+            .set_pid(pid)
+            .set_metadata(Some(self.agent.metadata.clone()).filter(|text| !text.is_empty()))
+            .set_state(state);
+        serde_json::to_string(&process).map_err(start)
+    }
+}
