@@ -12,6 +12,7 @@ use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
 
+use super::confine::Confined;
 use crate::{Container, ContainerId, Error, ErrorKind, Result};
 
 /// The child's whole walk.
@@ -20,6 +21,7 @@ pub(super) fn plan(
     isolation: &Isolation,
     root: Prepared,
     id: &ContainerId,
+    confined: Option<&Confined<'_>>,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
@@ -47,6 +49,9 @@ pub(super) fn plan(
         plan.push("set the umask", Step::FileModeMask(mask));
     }
     credentials(container, isolation, &mut plan, warn)?;
+    if let Some(confined) = confined {
+        confined.lower(&mut plan)?;
+    }
     // Last: a low limit of descriptors would break the walk itself.
     for (resource, limit) in &process.rlimits {
         let limit = Step::ResourceLimit { resource: *resource, limit: *limit };

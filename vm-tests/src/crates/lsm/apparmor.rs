@@ -139,7 +139,8 @@ fn exec(ctx: &mut Context) -> Result {
     }
     let complain = apparmor::exec(&complaining()?);
     let facts = ask(&Isolation::default(), steps(&complain, &Channel::probe()?)?)?;
-    denied(&facts, false, "under the profile that complains")?;
+    // What is denied by name is refused in that mode too.
+    denied(&facts, true, "under the profile that complains")?;
     let facts = ask(&Isolation::default(), vec![])?;
     denied(&facts, false, "under no profile")?;
     ensure_eq!(

@@ -12,7 +12,7 @@ pub(super) const SELINUX: &[u8] = include_bytes!("../../../fixtures/selinux/poli
 pub(super) const ODD: &str = "gu[ar]ded {x,y}*?^\"\\@{HOME}";
 
 /// The profile that denies writing.
-pub(super) const ENFORCING: &str = "cofferdam-test";
+pub(crate) const ENFORCING: &str = "cofferdam-test";
 /// The same, which only complains.
 const COMPLAINING: &str = "cofferdam-test-complain";
 
@@ -28,11 +28,11 @@ pub(super) fn complaining() -> Result<ProfileName> {
 
 /// Profiles that are loaded until this is dropped.
 #[derive(Debug)]
-pub(super) struct Loaded(Policy);
+pub(crate) struct Loaded(Policy);
 
 impl Loaded {
     /// Loads both.
-    pub(super) fn load() -> Result<Self> {
+    pub(crate) fn load() -> Result<Self> {
         let policy = Policy::open()?;
         policy.replace(PROFILES)?;
         Ok(Self(policy))

@@ -11,7 +11,7 @@ use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::plan::{Plan, Step};
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 pub(in crate::crates) const TESTS: &[Test] = &[
@@ -256,15 +256,15 @@ fn all_threads(ctx: &mut Context) -> Result {
         });
         let restricted = prepared.restrict_process();
         go.send(())?;
-        let made = other.join().unwrap_or_else(|_| Err(io::Error::other("the other thread panicked")));
+        let socket = other.join().unwrap_or_else(|_| Err(io::Error::other("the other thread panicked")));
         if since(7, 0)? {
             restricted?;
-            refused(made, EACCES, "a socket that another thread makes")
+            refused(socket, EACCES, "a socket that another thread makes")
         } else {
             let error = restricted.err().or_fail("a refusal")?;
             ensure_eq!(error.kind(), ErrorKind::Unsupported, "the refusal: {error}");
             ensure!(error.to_string().contains("Linux 7.0"), "the error does not name the release: {error}");
-            made.or_fail("a socket, after the refusal")
+            socket.or_fail("a socket, after the refusal")
         }
     })
 }
@@ -307,10 +307,11 @@ fn rootless(ctx: &mut Context) -> Result {
 
 fn container(ctx: &mut Context) -> Result {
     let root = ctx.scratch().join("root");
-    for name in ["proc", "data", "tmp", "etc"] {
+    for name in ["proc", "dev", "data", "etc"] {
         fs::create_dir_all(root.join(name))?;
-        fs::set_permissions(root.join(name), Permissions::from_mode(0o777))?;
+        chown(root.join(name), Some(100_000), Some(100_000))?;
     }
+    chown(&root, Some(100_000), Some(100_000))?;
     fs::copy(crate::guest::paths::INIT, root.join("init"))?;
     let rules = [MountRule::new("/").execute(), MountRule::new("/data").write()];
     let Hardened { ruleset, wider } = hardened(&rules)?;
@@ -321,6 +322,7 @@ fn container(ctx: &mut Context) -> Result {
         let isolation = Isolation { new, ids: Some(ns::mapped()), ..Isolation::default() };
         let mut fs = cofferdam_mountfs::RootFs::new(&root);
         fs.user_namespace = true;
+        fs.default_devices = false;
         fs.mounts = vec![cofferdam_mountfs::Mount::from_options("proc", "proc", "/proc", ["nosuid"])?];
         let made = fs.prepare(&cofferdam_mountfs::Host::probe()?)?;
         let facts = ["list:/", "write:/data/x=x", "write:/etc/x=x", "write:/proc/self/comm=x", "spawn:1"];

@@ -41,7 +41,8 @@ fn activate(tomoyo: &Tomoyo) -> Result {
     if tomoyo.mode(PROFILE).is_ok() {
         return Ok(());
     }
-    tomoyo.define_enforcing(PROFILE)?;
+    tomoyo.define(0, Mode::Disabled)?;
+    tomoyo.define(PROFILE, Mode::Enforcing)?;
     // Cases are run by this program, whatever its domain.
     tomoyo.add_manager(Path::new(paths::INIT))?;
     fs::create_dir_all("/sbin")?;
@@ -135,10 +136,10 @@ fn denies(ctx: &mut Context) -> Result {
         child.wait()?;
         ensure_eq!(status?.profile, PROFILE, "the profile from outside, in {domain}");
     }
-    let contained = Isolation { new: Namespaces::PID | Namespaces::MOUNT, ..Isolation::default() };
+    let isolation = Isolation { new: Namespaces::PID | Namespaces::MOUNT, ..Isolation::default() };
     let mut inside = plan(&path, &asked, false)?;
-    contained.lower(&mut inside);
-    ensure_eq!(child::ask_with(&contained, None, inside)?.get(facts[1])?, "!EPERM", "writing, in namespaces");
+    isolation.lower(&mut inside);
+    ensure_eq!(child::ask_with(&isolation, None, inside)?.get(facts[1])?, "!EPERM", "writing, in namespaces");
     let free = child::ask_with(&Isolation::default(), None, plan(paths::INIT, &asked, false)?)?;
     ensure_eq!(free.get(facts[1])?, "", "writing, in a domain without a policy");
     Ok(())
