@@ -7,11 +7,10 @@ use crate::registry::{Context, Failure, OrFail, Result, Test};
 use serde_json::json;
 
 pub(super) const TESTS: &[Test] = &[
-    Test::oci("oci::apparmor-profile", "A profile that denies a write denies it inside", profile)
+    Test::oci("oci::lsm-apparmor", "A profile that denies a write denies it inside", profile).lsm("apparmor"),
+    Test::oci("oci::lsm-unknown-profile", "A profile that is not loaded is refused by its name", unknown)
         .lsm("apparmor"),
-    Test::oci("oci::apparmor-unknown", "A profile that is not loaded is refused by its name", unknown)
-        .lsm("apparmor"),
-    Test::oci("oci::apparmor-inactive", "Where AppArmor is not active a profile is refused", inactive)
+    Test::oci("oci::lsm-inactive", "Where AppArmor is not active a profile is refused", inactive)
         .lsm("selinux"),
 ];
 
