@@ -131,6 +131,29 @@ impl Channel {
             Err(number) => Err(Error::os("ask for lsm_set_self_attr", number)),
         }
     }
+
+    /// The caller's own label by a module; empty when the attribute is not set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotActive`] when the module is not active; [`ErrorKind::Os`], or as [`Proc::read`].
+    pub fn own(&self, module: Module, attribute: Attribute) -> Result<String, Error> {
+        module.require()?;
+        match self {
+            Channel::Procfs(proc) => proc.read_own(&attribute_file(proc, module, attribute)?),
+            Channel::Call => {
+                let what = format!("ask for the own {} {}", module.name(), attribute.file());
+                let all = match lsm::self_attribute(attribute.number()) {
+                    // No module has it set.
+                    Err(Errno::EOPNOTSUPP) => Vec::new(),
+                    other => other.map_err(|number| Error::os(&what, number))?,
+                };
+                let own = all.into_iter().find(|(id, _)| *id == module.id());
+                let text = String::from_utf8(own.map(|(_, text)| text).unwrap_or_default())
+                    .map_err(|_| Error::invalid(format!("{what}: it is not UTF-8")))?;
+                Ok(text.trim_end_matches(['\n', '\0']).to_owned())
+            }
+        }
+    }
 }
 
 impl Label {

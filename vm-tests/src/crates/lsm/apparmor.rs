@@ -6,6 +6,7 @@ use crate::crates::child::{self, Facts, Sleeper};
 use crate::crates::ns;
 use crate::registry::{Context, OrFail, Result, Test};
 use cofferdam_lsm::apparmor::{self, Confinement, Mode};
+use cofferdam_lsm::label::{Attribute, Module};
 use cofferdam_lsm::{Channel, ErrorKind, Label, Proc};
 use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::Errno;
@@ -14,6 +15,8 @@ use std::fs;
 use std::path::Path;
 
 pub(in crate::crates) const TESTS: &[Test] = &[
+    Test::integration("lsm::apparmor-own", "The own label is the same by call and by procfs", own)
+        .lsm("apparmor"),
     Test::integration("lsm::apparmor-policy", "Profiles are loaded, listed and unloaded", policy)
         .lsm("apparmor"),
     Test::integration(
@@ -59,6 +62,17 @@ pub(super) fn channels() -> Result<Vec<Channel>> {
         channels.push(best);
     }
     Ok(channels)
+}
+
+fn own(_: &mut Context) -> Result {
+    for channel in channels()? {
+        let current = channel.own(Module::AppArmor, Attribute::Current)?;
+        ensure_eq!(current, "unconfined", "the own label, by {channel:?}");
+        ensure_eq!(channel.own(Module::AppArmor, Attribute::Exec)?, "", "the label for exec, by {channel:?}");
+        let error = channel.own(Module::Selinux, Attribute::Current).err().or_fail("another module's")?;
+        ensure_eq!(error.kind(), ErrorKind::NotActive, "the label of a module that is not active: {error}");
+    }
+    Ok(())
 }
 
 fn policy(_: &mut Context) -> Result {

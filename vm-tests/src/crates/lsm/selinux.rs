@@ -6,6 +6,7 @@ use super::labels::steps;
 use crate::crates::child::{self, Sleeper};
 use crate::guest::mounts::{Mount, Mounted};
 use crate::registry::{Context, OrFail, Result, Test};
+use cofferdam_lsm::label::{Attribute, Module};
 use cofferdam_lsm::selinux::{self, Context as Label, MountLabel, Status};
 use cofferdam_lsm::{ErrorKind, Proc};
 use cofferdam_ns::{Isolation, Namespaces};
@@ -113,6 +114,11 @@ fn guarded(ctx: &Context) -> Result<Mounted> {
 fn exec(ctx: &mut Context) -> Result {
     let _enforcing = Enforcing::new()?;
     let _mounted = guarded(ctx)?;
+    for channel in channels()? {
+        let own = channel.own(Module::Selinux, Attribute::Current)?;
+        ensure_eq!(own, "system_u:system_r:host_t", "the own label, by {channel:?}");
+        ensure_eq!(channel.own(Module::Selinux, Attribute::Exec)?, "", "the label for exec, by {channel:?}");
+    }
     fs::write(ctx.scratch().join("fine"), "")?;
     let context: Label = CONFINED.parse()?;
     selinux::check(&context)?;
