@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::fmt;
 
-use cofferdam_sys::lsm;
 use cofferdam_sys::plan::{Plan, Step};
+use cofferdam_sys::{Errno, lsm};
 
 use crate::{Error, ErrorKind, Proc, active, apparmor};
 
@@ -131,6 +131,29 @@ impl Channel {
             Err(number) => Err(Error::os("ask for lsm_set_self_attr", number)),
         }
     }
+
+    /// The caller's own label by a module; empty when the attribute is not set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotActive`] when the module is not active; [`ErrorKind::Os`], or as [`Proc::read`].
+    pub fn own(&self, module: Module, attribute: Attribute) -> Result<String, Error> {
+        module.require()?;
+        match self {
+            Channel::Procfs(proc) => proc.read_own(&attribute_file(proc, module, attribute)?),
+            Channel::Call => {
+                let what = format!("ask for the own {} {}", module.name(), attribute.file());
+                let all = match lsm::self_attribute(attribute.number()) {
+                    // No module has it set.
+                    Err(Errno::EOPNOTSUPP) => Vec::new(),
+                    other => other.map_err(|number| Error::os(&what, number))?,
+                };
+                let own = all.into_iter().find(|(id, _)| *id == module.id());
+                let text = String::from_utf8(own.map(|(_, text)| text).unwrap_or_default())
+                    .map_err(|_| Error::invalid(format!("{what}: it is not UTF-8")))?;
+                Ok(text.trim_end_matches(['\n', '\0']).to_owned())
+            }
+        }
+    }
 }
 
 impl Label {
@@ -176,8 +199,35 @@ impl Label {
                 Step::WriteOwn { proc: proc.at(), path, data: self.value.clone().into_bytes() }
             }
         };
-        plan.push(format!("set the label {self}"), step);
+        plan.push(self.about(), step);
         Ok(())
+    }
+
+    /// The words that a failure of the step begins with.
+    pub fn about(&self) -> String {
+        format!("set the label {self}")
+    }
+
+    /// What most likely causes an error of the step, and how to mend it, where that is known.
+    pub fn explain(&self, number: Errno) -> Option<&'static str> {
+        match (self.module, number) {
+            (Module::AppArmor, Errno::ENOENT) => Some(
+                "no profile of that name is loaded on this host: `aa-status` lists them, `apparmor_parser -r` loads one",
+            ),
+            (Module::AppArmor, Errno::EACCES | Errno::EPERM) => Some(
+                "the profile of the caller has no change_profile rule for it, or no_new_privs lets it stack only",
+            ),
+            (Module::Selinux, Errno::EINVAL) => Some(
+                "the loaded policy does not know the context: user, role and type must be the policy's own",
+            ),
+            (Module::Selinux, Errno::EACCES) => {
+                Some("the policy does not let the caller's domain set it (setexec, setkeycreate)")
+            }
+            (_, Errno::EXDEV | Errno::ELOOP | Errno::ESTALE) => {
+                Some("something was put over the file in procfs, or procfs is that of other processes")
+            }
+            _ => None,
+        }
     }
 
     /// Reads the label of a process that has executed its program, and compares.
@@ -270,6 +320,13 @@ mod tests {
         let stacked = label(Wanted::Stacked("x".into()));
         assert!(stacked.compare("unconfined//&x (enforce)".into(), 1).is_ok());
         assert!(stacked.compare("unconfined//&x2 (enforce)".into(), 1).is_err());
+    }
+
+    #[test]
+    fn likely_causes_are_told() {
+        let label = label(Wanted::Profile("x".into()));
+        assert!(label.explain(Errno::ENOENT).unwrap().contains("apparmor_parser"));
+        assert!(label.explain(Errno::EXDEV).is_some() && label.explain(Errno::EIO).is_none());
     }
 
     #[test]

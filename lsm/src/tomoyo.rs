@@ -46,6 +46,20 @@ pub enum Mode {
     Enforcing,
 }
 
+const MODES: [(&str, Mode); 4] = [
+    ("disabled", Mode::Disabled),
+    ("learning", Mode::Learning),
+    ("permissive", Mode::Permissive),
+    ("enforcing", Mode::Enforcing),
+];
+
+impl Mode {
+    /// Its name, as the kernel prints it.
+    pub fn name(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("disabled", |(name, _)| name)
+    }
+}
+
 /// TOMOYO's files.
 #[derive(Debug)]
 pub struct Tomoyo {
@@ -106,13 +120,17 @@ impl Tomoyo {
         })
     }
 
-    /// Defines a profile that enforces what the policies of its domains say of files, and nothing else.
+    /// Defines a profile that does this with files, and leaves everything else alone.
+    ///
+    /// Before the kernel is made to enforce (see the module's text), the profiles of all domains must be defined,
+    /// profile 0 among them: the kernel panics over one that is not.
     ///
     /// # Errors
     /// [`ErrorKind::Os`] with `EPERM` when the caller is no manager.
-    pub fn define_enforcing(&self, profile: u8) -> Result<(), Error> {
+    pub fn define(&self, profile: u8, files: Mode) -> Result<(), Error> {
+        let mode = files.name();
         let text = format!(
-            "PROFILE_VERSION=20150505\n{profile}-CONFIG={{ mode=disabled }}\n{profile}-CONFIG::file={{ mode=enforcing }}\n"
+            "PROFILE_VERSION=20150505\n{profile}-CONFIG={{ mode=disabled }}\n{profile}-CONFIG::file={{ mode={mode} }}\n"
         );
         self.write(c"profile", &text, &format!("define the TOMOYO profile {profile}"))
     }
@@ -197,13 +215,8 @@ fn not_manager(error: Error) -> Error {
 fn mode(text: &str, profile: u8) -> Option<Mode> {
     let config = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{profile}-{name}={{")))?;
-        match line.split_whitespace().find_map(|word| word.strip_prefix("mode="))? {
-            "disabled" => Some(Mode::Disabled),
-            "learning" => Some(Mode::Learning),
-            "permissive" => Some(Mode::Permissive),
-            "enforcing" => Some(Mode::Enforcing),
-            _ => None,
-        }
+        let found = line.split_whitespace().find_map(|word| word.strip_prefix("mode="))?;
+        MODES.iter().find(|(name, _)| *name == found).map(|(_, mode)| *mode)
     };
     config("CONFIG::file").or_else(|| config("CONFIG"))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use cofferdam_caps::Sets;
 use cofferdam_cgroup::{Limits, devices};
+use cofferdam_lsm::Label;
 use cofferdam_mountfs::RootFs;
 use cofferdam_ns::{IdMaps, Namespaces, NsKind};
 use cofferdam_seccomp::Profile;
@@ -82,6 +83,8 @@ pub struct Process {
     pub rlimits: Vec<(u32, Rlimit)>,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adj: Option<i32>,
+    /// The AppArmor profile that the program is executed under.
+    pub label: Option<Label>,
 }
 
 /// The control group of a container.

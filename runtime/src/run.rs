@@ -6,6 +6,7 @@
 //! ```
 
 mod child;
+mod confine;
 mod control;
 mod seccomp;
 
@@ -19,6 +20,7 @@ use cofferdam_sys::spawn::{Child, Failure, Spawning};
 use cofferdam_sys::{Errno, errno, rlimit};
 
 use crate::{Container, ContainerId, Error, ErrorKind, Result};
+use confine::Confined;
 use control::Control;
 
 /// Runs a container in the foreground and gives its end.
@@ -31,12 +33,15 @@ pub fn run(container: &Container, id: &ContainerId, warn: &mut dyn FnMut(&str)) 
     let isolation = isolation(container)?;
     let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
     let (filter, mut handover) = seccomp::prepare(container)?;
-    let plan = child::plan(container, &isolation, root, filter.as_ref(), id, warn)?;
+    let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
+    let additions = child::Additions { filter: filter.as_ref(), confined: confined.as_ref() };
+    let plan = child::plan(container, &isolation, root, &additions, id, warn)?;
     // Taken before the child exists, so that no signal for it is lost.
     let signals = Signals::take().map_err(|number| os("take over signals", number))?;
 
     let control = Control::create(&container.cgroup, id)?;
     let outcome = launch(container, &isolation, &plan, &control, id, handover.as_mut(), warn)
+        .and_then(|child| confine::confirm(confined.as_ref(), child, warn))
         .and_then(|child| wait(&child, &signals).map_err(|number| os("wait for the container", number)));
     match (outcome, control.remove()) {
         (outcome, Ok(())) => outcome,
@@ -139,6 +144,13 @@ fn child_failure(container: &Container, failure: &Failure) -> Error {
         Failure::Exec { .. } => Error::new(ErrorKind::ProgramNotExecutable, failure.to_string()).with_hint(
             "process.args[0] must be an executable file for process.user, on a mount without noexec",
         ),
+        Failure::Step { about, errno, .. } => {
+            let label = container.process.label.as_ref().filter(|label| label.about() == *about);
+            match label.and_then(|label| label.explain(*errno)) {
+                Some(hint) => start(failure).with_hint(hint),
+                None => start(failure),
+            }
+        }
         _ => start(failure),
     }
 }

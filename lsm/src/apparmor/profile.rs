@@ -18,7 +18,8 @@ use crate::error::shown;
 pub struct Profile {
     /// Its name.
     pub name: ProfileName,
-    /// Allow and log what it does not allow.
+    /// Allow and log what it does not allow. What it denies by name, [`Profile::read_only`] and the like, is
+    /// refused even so.
     pub complain: bool,
     /// The capabilities that may be used, such as `chown`; `None` for all that the process has.
     pub capabilities: Option<Vec<String>>,

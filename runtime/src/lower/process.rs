@@ -3,6 +3,8 @@
 use std::ffi::CString;
 
 use cofferdam_caps::{Cap, CapSet, Sets};
+use cofferdam_lsm::Label;
+use cofferdam_lsm::apparmor::{self, ProfileName};
 use cofferdam_sys::rlimit::{self, Rlimit};
 use oci_spec::runtime::{Capabilities, PosixRlimit, Spec};
 
@@ -42,7 +44,15 @@ pub(super) fn lower(spec: &Spec) -> Result<Process> {
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         rlimits: rlimits(process.rlimits().as_deref().unwrap_or_default())?,
         oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+        label: label(process.apparmor_profile().as_deref())?,
     })
+}
+
+/// An empty name is none, as engines write it.
+fn label(profile: Option<&str>) -> Result<Option<Label>> {
+    let name = profile.filter(|name| !name.is_empty()).map(ProfileName::new).transpose();
+    let name = name.map_err(|error| Error::config("process.apparmorProfile", error))?;
+    Ok(name.as_ref().map(apparmor::exec))
 }
 
 fn strings(field: &str, list: &[String]) -> Result<Vec<CString>> {

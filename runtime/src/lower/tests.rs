@@ -57,12 +57,26 @@ fn a_plain_config_is_lowered() {
 }
 
 #[test]
+fn a_profile_is_a_label_and_an_empty_one_is_none() {
+    let label = |profile: &str| {
+        let mut config = config();
+        config["process"]["apparmorProfile"] = json!(profile);
+        lowered(&config).unwrap().process.label.map(|label| label.value().to_owned())
+    };
+    assert_eq!(label("docker-default").as_deref(), Some("exec docker-default"));
+    assert_eq!(label(""), None);
+}
+
+#[test]
 fn each_fault_names_its_field() {
-    let faults: [Fault; 16] = [
+    let faults: [Fault; 17] = [
         ("process: is missing", |c| drop(c.as_object_mut().unwrap().remove("process"))),
         ("process.args: names no program", |c| c["process"]["args"] = json!([])),
         ("process.args[1]: holds a NUL", |c| c["process"]["args"] = json!(["a", "b\0"])),
         ("process.cwd: must be an absolute", |c| c["process"]["cwd"] = json!("tmp")),
+        ("process.apparmorProfile: AppArmor profile `a\\nb`: the name has a control", |c| {
+            c["process"]["apparmorProfile"] = json!("a\nb");
+        }),
         ("process.user.uid: 4294967295", |c| c["process"]["user"]["uid"] = json!(u32::MAX)),
         ("process.oomScoreAdj: 1001", |c| c["process"]["oomScoreAdj"] = json!(1001)),
         ("process.rlimits[0]: the soft limit", |c| {
@@ -89,9 +103,8 @@ fn each_fault_names_its_field() {
 
 #[test]
 fn what_is_not_enforced_is_refused() {
-    let fields: [Fault; 7] = [
+    let fields: [Fault; 6] = [
         ("process.terminal", |c| c["process"]["terminal"] = json!(true)),
-        ("process.apparmorProfile", |c| c["process"]["apparmorProfile"] = json!("x")),
         ("hooks", |c| c["hooks"] = json!({ "prestart": [{ "path": "/bin/true" }] })),
         ("linux.timeOffsets", |c| c["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } })),
         ("linux.mountLabel", |c| c["linux"]["mountLabel"] = json!("x")),

@@ -33,7 +33,6 @@ fn set(text: Option<&String>) -> bool {
 fn in_process(process: &Process, fields: &mut Vec<(&str, bool)>) {
     fields.extend([
         ("process.terminal", process.terminal() == Some(true)),
-        ("process.apparmorProfile", set(process.apparmor_profile().as_ref())),
         ("process.selinuxLabel", set(process.selinux_label().as_ref())),
         ("process.ioPriority", process.io_priority().is_some()),
         ("process.scheduler", process.scheduler().is_some()),

@@ -12,15 +12,24 @@ use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
 
+use super::confine::Confined;
 use super::seccomp::ChildFilter;
 use crate::{Container, ContainerId, Error, ErrorKind, Result};
+
+/// What is prepared beside the container's own plan, where the config asks for it.
+pub(super) struct Additions<'a> {
+    /// The system call filter.
+    pub(super) filter: Option<&'a ChildFilter>,
+    /// The label of a security module.
+    pub(super) confined: Option<&'a Confined<'a>>,
+}
 
 /// The child's whole walk.
 pub(super) fn plan(
     container: &Container,
     isolation: &Isolation,
     root: Prepared,
-    filter: Option<&ChildFilter>,
+    additions: &Additions<'_>,
     id: &ContainerId,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
@@ -48,8 +57,13 @@ pub(super) fn plan(
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
     }
+    // While the child still owns its files in /proc, and before a filter could forbid it.
+    if let Some(confined) = additions.confined {
+        confined.lower(&mut plan)?;
+    }
     // Without no_new_privs only CAP_SYS_ADMIN may set a filter: before it is given up, and what follows comes
     // under the filter. With it, the filter is the very last thing.
+    let filter = additions.filter;
     if let Some(filter) = filter.filter(|_| !process.no_new_privs) {
         filter.lower(&mut plan, Plan::push)?;
     }

@@ -4,7 +4,7 @@ mod caps;
 mod cgroup;
 mod child;
 mod kernel;
-mod lsm;
+pub(crate) mod lsm;
 mod mountfs;
 mod netbridge;
 mod ns;
@@ -17,7 +17,13 @@ use crate::registry::Test;
 pub const TESTS: &[&[Test]] = &[
     caps::TESTS,
     cgroup::TESTS,
-    lsm::TESTS,
+    lsm::modules::TESTS,
+    lsm::labels::TESTS,
+    lsm::landlock::TESTS,
+    lsm::landlock_sockets::TESTS,
+    lsm::apparmor::TESTS,
+    lsm::selinux::TESTS,
+    lsm::tomoyo::TESTS,
     mountfs::TESTS,
     mountfs::attributes::TESTS,
     mountfs::idmaps::TESTS,

@@ -3,6 +3,7 @@
 //! Plain OCI: `config.json` and `run --bundle DIR ID`. runc 1.1 and crun 1.8 pass each of them; where one
 //! does not, the test says why.
 
+mod apparmor;
 mod cgroups;
 mod filesystem;
 mod namespaces;
@@ -13,5 +14,12 @@ mod stdio;
 use crate::registry::Test;
 
 /// The tables of this folder.
-pub const TESTS: &[&[Test]] =
-    &[cgroups::TESTS, filesystem::TESTS, namespaces::TESTS, process::TESTS, refused::TESTS, stdio::TESTS];
+pub const TESTS: &[&[Test]] = &[
+    apparmor::TESTS,
+    cgroups::TESTS,
+    filesystem::TESTS,
+    namespaces::TESTS,
+    process::TESTS,
+    refused::TESTS,
+    stdio::TESTS,
+];
