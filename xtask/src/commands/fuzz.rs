@@ -27,7 +27,7 @@ const FLAGS: [&str; 7] = [
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "--cfg=fuzzing",
-    "-Ccodegen-units=1",
+    "-Ccodegen-units=8",
 ];
 /// Seconds for one input, MiB for all: beyond them an input is a finding.
 const INPUT_SECONDS: u32 = 10;
