@@ -3,6 +3,7 @@
 #![no_main]
 
 use cofferdam::{ContainerId, bundle::Bundle, lower};
+use cofferdam_fuzz::one_line;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|config: &[u8]| {
@@ -20,7 +21,3 @@ fuzz_target!(|config: &[u8]| {
         (one, two) => panic!("{one:?} and then {two:?}"),
     }
 });
-
-fn one_line(message: &str) {
-    assert!(!message.is_empty() && message.lines().count() == 1, "{message:?}");
-}
