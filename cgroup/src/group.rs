@@ -37,6 +37,13 @@ impl Cgroup {
         Ok(Self { fd, path })
     }
 
+    /// Takes any directory for a cgroup: fuzzing has one with files of its own.
+    #[cfg(fuzzing)]
+    pub fn of_directory(path: &Path) -> Result<Self> {
+        let open = File::open(path).map_err(|error| Error::system("open", errno::from_io(&error)))?;
+        Ok(Self { fd: open.into(), path: path.to_owned() })
+    }
+
     /// Makes a child of a cgroup.
     ///
     /// # Errors

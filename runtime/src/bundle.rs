@@ -35,9 +35,17 @@ impl Bundle {
             Error::new(ErrorKind::Config, format!("read {}: {error}", path.display()))
                 .with_hint("a bundle holds config.json beside its root file system")
         })?;
-        let spec = parse(&text)?;
+        Self::from_slice(absolute, &text)
+    }
+
+    /// Takes the text of a `config.json` for the bundle in `dir`, which is not looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the JSON path of the field at fault.
+    pub fn from_slice(dir: PathBuf, config: &[u8]) -> Result<Self> {
+        let spec = parse(config)?;
         check_version(spec.version())?;
-        Ok(Self { dir: absolute, spec })
+        Ok(Self { dir, spec })
     }
 }
 

@@ -84,15 +84,43 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        one_line(f, &self.what)?;
         if let Some(hint) = &self.hint {
-            write!(f, "; {hint}")?;
+            f.write_str("; ")?;
+            one_line(f, hint)?;
         }
         if let Some(cleanup) = &self.cleanup {
-            write!(f, "; then cleaning up failed: {cleanup}")?;
+            f.write_str("; then cleaning up failed: ")?;
+            one_line(f, cleanup)?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Error {}
+
+/// Writes a text with its control characters escaped: keys and values of a config must not forge lines of a
+/// log or move a terminal's cursor.
+fn one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            write!(f, "{}", c.escape_default())
+        } else {
+            fmt::Write::write_char(f, c)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_in_it() {
+        let error = Error::config("a\nb", "c\r\u{1b}[2J\u{2028}é").with_hint("d\te").with_cleanup("f\0");
+        assert_eq!(
+            error.to_string(),
+            "config.json: a\\nb: c\\r\\u{1b}[2J\\u{2028}é; d\\te; then cleaning up failed: f\\u{0}"
+        );
+    }
+}

@@ -37,6 +37,8 @@ pub enum Command {
     Tidy(Tidy),
     /// Try each crate in a project of its own, with the examples of its README.
     Alone(Alone),
+    /// Feed the parsers with random input, from the seeds of `fuzz/seeds`.
+    Fuzz(Fuzz),
     /// Ask every crate's probes on all kernels and write `docs/kernel-features.md`.
     Features(Features),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.
@@ -262,6 +264,17 @@ pub struct Alone {
     /// Only these crates, by their folders; default: all.
     #[arg(value_name = "CRATE")]
     pub crates: Vec<String>,
+}
+
+/// `fuzz`.
+#[derive(Debug, Clone, Args)]
+pub struct Fuzz {
+    /// Only this target; default: all.
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// How long each target runs.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seconds: u32,
 }
 
 /// `features`.

@@ -21,6 +21,8 @@ pub enum Tool {
     Keyring,
     /// A C compiler, which links Rust programs.
     Cc,
+    /// A C++ compiler, which builds libFuzzer.
+    Cxx,
     /// The static C library, for the programs of the guest.
     StaticLibc,
     /// A runtime to compare with.
@@ -38,6 +40,7 @@ impl Tool {
             Self::Apt => "apt-get",
             Self::Keyring => "debian-archive-keyring",
             Self::Cc => "cc",
+            Self::Cxx => "c++",
             Self::StaticLibc => "libc.a",
             Self::Crun => "crun",
             Self::Runc => "runc",
@@ -52,6 +55,7 @@ impl Tool {
             Self::Apt => &["apt"],
             Self::Keyring => &["debian-archive-keyring"],
             Self::Cc => &["gcc", "libc6-dev"],
+            Self::Cxx => &["g++"],
             Self::StaticLibc => &["libc6-dev"],
             Self::Crun => &["crun"],
             Self::Runc => &["runc"],

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::tally::{Tally, check, count, step};
-use super::{alone, enosys};
+use super::{alone, enosys, fuzz};
 use crate::cli::{Command as Xtask, Test};
 use crate::lab::build::TARGET;
 use crate::output;
@@ -24,8 +24,9 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         })?;
         return report(&tally);
     }
-    let checks: [(&str, &[&str]); 3] = [
+    let checks: [(&str, &[&str]); 4] = [
         ("fmt", &["fmt", "--all", "--check"]),
+        ("fmt of the fuzz targets", &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
         ("clippy", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]),
         ("doc", &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]),
     ];
@@ -48,6 +49,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         step(&format!("tests without {calls}"), &mut tally, || enosys::run(workspace, calls, &[]))?;
     }
     step("each crate alone in a project", &mut tally, || Ok(alone::all(workspace)))?;
+    step("fuzz targets", &mut tally, || fuzz::all(workspace, fuzz::SHORT))?;
     if !args.no_vm {
         step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace, None))?;
         for calls in enosys::FALLBACKS {

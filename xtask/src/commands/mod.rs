@@ -5,6 +5,7 @@ mod check;
 mod dist;
 mod enosys;
 mod features;
+mod fuzz;
 mod kernels;
 mod runner;
 mod support;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::VmShell(args) => vm_shell::run(&workspace, &args),
         Command::Features(args) => features::run(&workspace, &args),
         Command::Alone(args) => alone::run(&workspace, &args),
+        Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::Runner(args) => runner::run(&workspace, &args),
     }
 }
