@@ -26,11 +26,13 @@ fn routes(up: bool) -> Option<String> {
     let request = Request { namespaces: Namespaces::USER | Namespaces::NET, ..Request::default() };
     let mut spawning = match spawn(&plan, &request) {
         Ok(spawning) => spawning,
-        Err(error @ (Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS)) => {
-            eprintln!("skipped: no user namespaces here: {error}");
-            return None;
-        }
-        Err(error) => panic!("{error}"),
+        Err(failure) => match failure.errno() {
+            Some(Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS) => {
+                eprintln!("skipped: no user namespaces here: {failure}");
+                return None;
+            }
+            _ => panic!("{failure}"),
+        },
     };
     spawning.release().unwrap();
     let child = spawning.finish().unwrap();
