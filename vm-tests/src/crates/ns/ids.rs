@@ -13,8 +13,8 @@ use std::fs;
 
 pub(super) fn read_back(_: &mut Context) -> Result {
     let uid = vec![IdMap::new(0, 100_000, 1), IdMap::new(1, 200_000, 999), IdMap::new(60_000, 7, 1)];
-    // More than the five ranges that fit into the kernel's first structure.
-    let gid: Vec<IdMap> = (0..340).map(|n| IdMap::new(n * 2, 100_000 + n * 2, 1)).collect();
+    // More than the five ranges that fit into the kernel's first structure, and nearly a page of text.
+    let gid: Vec<IdMap> = (0..300).map(|n| IdMap::new(n * 2, 100_000 + n * 2, 1)).collect();
     let ids = IdMaps { uid, gid };
     let isolation = Isolation { new: Namespaces::USER, ids: Some(ids.clone()), ..Isolation::default() };
     let sleeper = Sleeper::start(&isolation, None, vec![])?;
