@@ -85,7 +85,7 @@ fn step(name: &str, tally: &mut Tally, run: impl FnOnce() -> Result<Tally>) -> R
 /// The ignored tests that act on a whole machine as root, each program in a guest of its own.
 fn in_guests(workspace: &Workspace) -> Result<Tally> {
     const PROGRAMS: [&[&str]; 2] = [
-        &["--package", "cofferdam-cgroup", "--lib", "--test", "scratch"],
+        &["--package", "cofferdam-cgroup", "--lib", "--test", "scratch", "--test", "oracle"],
         &["--package", "cofferdam-mountfs", "--test", "rootfs"],
     ];
     // Through cargo: building the tests may have replaced this program's file.
