@@ -1,3 +1,5 @@
+//! What is worked out for a thread, without a kernel.
+
 use super::*;
 use proptest::prelude::*;
 
