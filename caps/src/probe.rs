@@ -124,4 +124,16 @@ mod tests {
         }
         assert_eq!(crate::Thread::current().unwrap(), before);
     }
+
+    #[test]
+    fn a_locked_bit_does_not_hide_the_others() {
+        let locked = || {
+            let before = has_exec_securebits().unwrap();
+            // Refused where the kernel has none of them, and then there is nothing to hide.
+            let _ = cred::set_securebits(Securebits::EXEC_RESTRICT_FILE_LOCKED.bits());
+            (before, has_exec_securebits().unwrap())
+        };
+        let (before, after) = std::thread::spawn(locked).join().unwrap();
+        assert_eq!(before, after);
+    }
 }
