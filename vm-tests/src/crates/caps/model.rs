@@ -198,6 +198,11 @@ const INHERIT: Change = Change::Three {
     permitted: CapSet::ALL,
     inheritable: CapSet::of(&[Cap::KILL, Cap::CHOWN]),
 };
+const LESS: Change = Change::Three {
+    effective: CapSet::EMPTY,
+    permitted: CapSet::of(&[Cap::KILL]),
+    inheritable: CapSet::EMPTY,
+};
 const KEEP: Change = Change::KeepCaps(true);
 const RAISE: Change = Change::RaiseAmbient(Cap::KILL);
 const NO_ROOT: Change = Change::Securebits(Securebits::NOROOT);
@@ -232,6 +237,7 @@ const RULES: &[(&[Change], Program)] = &[
     (&[INHERIT, ONLY_EFFECTIVE, RAISE], PLAIN),
     (&[INHERIT, KEEP, ONLY_REAL, RAISE], PLAIN),
     (&[ONLY_EFFECTIVE, Change::NoNewPrivs], PLAIN),
+    (&[ONLY_REAL, LESS, Change::NoNewPrivs], PLAIN),
     (&[INHERIT, RAISE, LEAVE_GROUP], PLAIN),
     (&[ONLY_EFFECTIVE], CAPABLE),
 ];
