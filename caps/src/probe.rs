@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn questions_change_nothing() {
-        let before = crate::Thread::current().unwrap();
+        let before = crate::Credentials::current().unwrap();
         for probe in PROBES {
             match (probe.ask)() {
                 Ok(_) => {}
@@ -122,7 +122,7 @@ mod tests {
                 ),
             }
         }
-        assert_eq!(crate::Thread::current().unwrap(), before);
+        assert_eq!(crate::Credentials::current().unwrap(), before);
     }
 
     #[test]

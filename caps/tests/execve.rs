@@ -16,7 +16,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use cofferdam_caps::transition::IdChange;
-use cofferdam_caps::{Cap, CapSet, Change, FileCaps, Program, Rules, Securebits, Status, Thread};
+use cofferdam_caps::{Cap, CapSet, Change, Credentials, FileCaps, Program, Rules, Securebits, Status};
 use cofferdam_sys::Errno;
 use cofferdam_sys::plan::{At, Exec, Plan, Step};
 use cofferdam_sys::spawn::{Failure, Request, spawn};
@@ -77,26 +77,26 @@ fn execute(path: &Path) -> Result<Status, Errno> {
 }
 
 /// The thread before `execve`, and the answer.
-fn run(path: &Path, first: CapSet, changes: &[Change]) -> (Thread, Result<Status, Errno>) {
+fn run(path: &Path, first: CapSet, changes: &[Change]) -> (Credentials, Result<Status, Errno>) {
     let walk = || {
-        for change in ambient(&Thread::current().unwrap(), first).iter().chain(changes) {
+        for change in ambient(&Credentials::current().unwrap(), first).iter().chain(changes) {
             // Most are made to succeed; what is refused changes nothing, which is for the other test.
-            let _ = fitting(*change, &Thread::current().unwrap()).apply();
+            let _ = fitting(*change, &Credentials::current().unwrap()).apply();
         }
-        (Thread::current().unwrap(), execute(path))
+        (Credentials::current().unwrap(), execute(path))
     };
     std::thread::scope(|scope| scope.spawn(walk).join().unwrap())
 }
 
 /// As far as a status shows it.
-fn seen(thread: Thread) -> Status {
-    let Thread { uids, gids, groups, sets, no_new_privs, .. } = thread;
+fn seen(thread: Credentials) -> Status {
+    let Credentials { uids, gids, groups, sets, no_new_privs, .. } = thread;
     Status { uids, gids, groups, sets, no_new_privs }
 }
 
 #[test]
 fn the_kernel_executes_as_the_model_says() {
-    let have = Thread::current().unwrap().sets.effective;
+    let have = Credentials::current().unwrap().sets.effective;
     let need = CapSet::of(&[Cap::SETFCAP, Cap::SETUID, Cap::SETGID, Cap::SETPCAP, Cap::CHOWN, Cap::FOWNER]);
     if !need.is_subset(have) {
         eprintln!("skipped: needs {need}, this thread has {have}");

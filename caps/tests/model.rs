@@ -7,7 +7,7 @@
 
 mod common;
 
-use cofferdam_caps::{CapSet, Change, Rules, Thread};
+use cofferdam_caps::{CapSet, Change, Credentials, Rules};
 use common::{ambient, change, fitting, set};
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 fn differences(first: CapSet, marked: Vec<(bool, Change)>) -> Option<String> {
     let walk = move || {
         let rules = Rules::of_kernel().unwrap();
-        let mut model = Thread::current().unwrap();
+        let mut model = Credentials::current().unwrap();
         let mut changes: Vec<_> = ambient(&model, first).into_iter().map(|change| (false, change)).collect();
         changes.extend(marked);
         for (number, (fits, change)) in changes.iter().enumerate() {
@@ -27,7 +27,7 @@ fn differences(first: CapSet, marked: Vec<(bool, Change)>) -> Option<String> {
             if answer != expected.as_ref().map(|_| ()).map_err(|errno| *errno) {
                 return Some(format!("change {number} of {changes:#?} answers {answer:?}, from {model:#?}"));
             }
-            let now = Thread::current().unwrap();
+            let now = Credentials::current().unwrap();
             let wanted = expected.unwrap_or_else(|_| model.clone());
             if now != wanted {
                 return Some(format!(

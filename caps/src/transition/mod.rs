@@ -1,7 +1,7 @@
 //! The rules by which privileges change, as pure functions: what a thread, and what a program, will have.
 //!
-//! A [thread](crate::Thread) is all that the kernel looks at. [`after`](crate::Thread::after) says what one
-//! [`Change`] makes of it, and [`execve`](crate::Thread::execve) what a [`Program`] will have. Neither asks the kernel anything; [`Change::apply`] does
+//! [Credentials](crate::Credentials) are all that the kernel looks at. [`after`](crate::Credentials::after) says what one
+//! [`Change`] makes of it, and [`execve`](crate::Credentials::execve) what a [`Program`] will have. Neither asks the kernel anything; [`Change::apply`] does
 //! the same to the calling thread in earnest. The lab holds the two against each other on every kernel.
 //!
 //! What is not in the model: tracers, a file system context shared with another process (`CLONE_FS`), and

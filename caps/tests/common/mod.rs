@@ -1,6 +1,6 @@
 //! Random sets, ids, bits and changes.
 
-use cofferdam_caps::{Cap, CapSet, Change, Securebits, Sets, Thread};
+use cofferdam_caps::{Cap, CapSet, Change, Credentials, Securebits, Sets};
 use proptest::prelude::*;
 
 /// Few enough that two random sets often meet.
@@ -62,14 +62,14 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
 }
 
 /// What makes a thread interesting: these capabilities inheritable and ambient, as far as it has them.
-pub(crate) fn ambient(thread: &Thread, caps: CapSet) -> Vec<Change> {
+pub(crate) fn ambient(thread: &Credentials, caps: CapSet) -> Vec<Change> {
     let Sets { effective, permitted, inheritable, .. } = thread.sets;
     let inherit = Change::Three { effective, permitted, inheritable: inheritable | (caps & permitted) };
     std::iter::once(inherit).chain((caps & permitted).iter().map(Change::RaiseAmbient)).collect()
 }
 
 /// The change with no more in it than the thread has, so that it succeeds.
-pub(crate) fn fitting(change: Change, thread: &Thread) -> Change {
+pub(crate) fn fitting(change: Change, thread: &Credentials) -> Change {
     match change {
         Change::Three { effective, permitted, inheritable } => {
             let permitted = permitted & thread.sets.permitted;

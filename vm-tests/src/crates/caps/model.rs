@@ -5,7 +5,7 @@
 
 use super::{copy, execute, on_a_thread, rules};
 use crate::registry::{Context, OrFail, Result};
-use cofferdam_caps::{Cap, CapSet, Change, FileCaps, Program, Rules, Securebits, Thread};
+use cofferdam_caps::{Cap, CapSet, Change, Credentials, FileCaps, Program, Rules, Securebits};
 use std::fmt::Debug;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,13 +16,13 @@ const SOME: [Cap; 7] =
     [Cap::CHOWN, Cap::KILL, Cap::SETUID, Cap::SETGID, Cap::SETPCAP, Cap::MKNOD, Cap::CHECKPOINT_RESTORE];
 
 /// Makes the changes to the calling thread; fails at the first difference from the model.
-fn walk(case: &dyn Debug, changes: &[Change], rules: Rules) -> Result<Thread> {
-    let mut model = Thread::current()?;
+fn walk(case: &dyn Debug, changes: &[Change], rules: Rules) -> Result<Credentials> {
+    let mut model = Credentials::current()?;
     for change in changes {
         let expected = model.after(change, rules);
         let answer = change.apply();
         ensure_eq!(answer.err(), expected.as_ref().err().copied(), "{change:?} from {model:?} in {case:#?}");
-        let now = Thread::current()?;
+        let now = Credentials::current()?;
         ensure_eq!(now, expected.unwrap_or(model), "what is there after {change:?} in {case:#?}");
         model = now;
     }
