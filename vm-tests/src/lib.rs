@@ -7,6 +7,7 @@
 mod macros;
 
 pub mod bundle;
+mod calls;
 pub mod crates;
 pub mod escapes;
 pub mod guest;

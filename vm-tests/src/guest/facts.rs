@@ -12,7 +12,7 @@ use std::{fs, io};
 ///
 /// `file:PATH` is a file's text, `link:PATH` a link's target, `list:PATH` the sorted names in a directory,
 /// one a line, `write:PATH=TEXT` is empty when the text could be written. `spawn:N` starts N processes and is
-/// how many it could start, `call:…` and `sweep:…` are system calls (see [`super::calls`]), `allocate:N` uses N MiB of memory, `spin:N` N milliseconds of processor time.
+/// how many it could start, `call:…` and `sweep:…` are system calls (see [`crate::calls`]), `allocate:N` uses N MiB of memory, `spin:N` N milliseconds of processor time.
 /// What fails is `!ERRNO`.
 pub fn main(asked: &[&str]) -> ExitCode {
     let found: BTreeMap<&str, String> = asked.iter().map(|fact| (*fact, answer(fact))).collect();
@@ -48,9 +48,9 @@ fn look(fact: &str) -> io::Result<String> {
         "spawn" => Ok(spawn(number(path)?)),
         "allocate" => Ok(std::hint::black_box(vec![1u8; number(path)? << 20]).len().to_string()),
         "spin" => spin(number(path)?),
-        "call" => super::calls::call(path),
-        "thread" => super::calls::on_a_thread(path),
-        "sweep" => super::calls::sweep(path),
+        "call" => crate::calls::call(path),
+        "thread" => crate::calls::on_a_thread(path),
+        "sweep" => crate::calls::sweep(path),
         _ => Err(unknown()),
     }
 }

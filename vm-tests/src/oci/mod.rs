@@ -8,10 +8,18 @@ mod filesystem;
 mod namespaces;
 mod process;
 mod refused;
+mod seccomp;
 mod stdio;
 
 use crate::registry::Test;
 
 /// The tables of this folder.
-pub const TESTS: &[&[Test]] =
-    &[cgroups::TESTS, filesystem::TESTS, namespaces::TESTS, process::TESTS, refused::TESTS, stdio::TESTS];
+pub const TESTS: &[&[Test]] = &[
+    cgroups::TESTS,
+    filesystem::TESTS,
+    namespaces::TESTS,
+    process::TESTS,
+    refused::TESTS,
+    seccomp::TESTS,
+    stdio::TESTS,
+];
