@@ -16,6 +16,16 @@ pub struct Filter {
     unknown: Vec<String>,
 }
 
+/// Sets `no_new_privs` for the calling thread and what it starts, for good (`prctl(2)`): no `execve(2)` gives
+/// privileges any more, and filters can be installed without any.
+///
+/// # Errors
+/// [`ErrorKind::Os`]; none in practice.
+pub fn no_new_privs() -> Result<(), Error> {
+    cofferdam_sys::process::set_no_new_privs()
+        .map_err(|errno| Error::new(ErrorKind::Os(errno), "set no_new_privs"))
+}
+
 impl Filter {
     /// Compiles a profile; takes some 100 µs for one of 400 names (see [`crate::Cache`]).
     ///
@@ -54,7 +64,7 @@ impl Filter {
 
     /// Installs it on the calling thread, or with [`FilterFlags::TSYNC`] on all threads, for good.
     ///
-    /// Needs `no_new_privs` ([`cofferdam_sys::process::set_no_new_privs`]) or `CAP_SYS_ADMIN` in the caller's
+    /// Needs [`no_new_privs`] or `CAP_SYS_ADMIN` in the caller's
     /// user namespace (`seccomp(2)`).
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub use answer::Answer;
 pub use arch::Arch;
 pub use cache::Cache;
 pub use error::{Error, ErrorKind};
-pub use filter::Filter;
+pub use filter::{Filter, no_new_privs};
 pub use kernel::Kernel;
 pub use notify::Listener;
 pub use profile::{Compare, Condition, FilterFlags, Profile, Rule, Unknown, Width};
