@@ -26,7 +26,7 @@ fn routes(up: bool) -> Option<String> {
     let request = Request { namespaces: Namespaces::USER | Namespaces::NET, ..Request::default() };
     let mut spawning = match spawn(&plan, &request) {
         Ok(spawning) => spawning,
-        Err(error @ (Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS)) => {
+        Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS)) => {
             eprintln!("skipped: no user namespaces here: {error}");
             return None;
         }
