@@ -26,13 +26,11 @@ fn routes(up: bool) -> Option<String> {
     let request = Request { namespaces: Namespaces::USER | Namespaces::NET, ..Request::default() };
     let mut spawning = match spawn(&plan, &request) {
         Ok(spawning) => spawning,
-        Err(failure) => match failure.errno() {
-            Some(Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS) => {
-                eprintln!("skipped: no user namespaces here: {failure}");
-                return None;
-            }
-            _ => panic!("{failure}"),
-        },
+        Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS)) => {
+            eprintln!("skipped: no user namespaces here: {error}");
+            return None;
+        }
+        Err(error) => panic!("{error}"),
     };
     spawning.release().unwrap();
     let child = spawning.finish().unwrap();

@@ -21,7 +21,7 @@ pub fn print(text: impl AsRef<str>) -> Result<()> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// See [`print`].
+/// See [`print()`].
 pub fn json(value: &impl serde::Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value).context("print JSON")?)
 }

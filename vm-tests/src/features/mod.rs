@@ -18,7 +18,7 @@ use cofferdam_sys::probe::Probe;
 pub const TABLES: &[(&str, &[Probe])] = &[
     ("sys", cofferdam_sys::probe::PROBES),
     ("caps", cofferdam_caps::probe::PROBES),
-    ("mountfs", cofferdam_mountfs::PROBES),
+    ("mountfs", cofferdam_mountfs::probe::PROBES),
     ("seccomp", cofferdam_seccomp::probe::PROBES),
     ("lsm", cofferdam_lsm::probe::PROBES),
 ];

@@ -1,6 +1,7 @@
 //! The repository's own rules, checked without building anything.
 
 mod arrows;
+mod crates;
 mod hosts;
 mod lints;
 mod text;
@@ -43,6 +44,7 @@ impl std::fmt::Display for Finding {
 pub fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
     let mut findings = arrows::check(&arrows::members(workspace)?);
     findings.extend(lints::check(&workspace.root)?);
+    findings.extend(crates::check(&workspace.root)?);
     for path in files(&workspace.root)? {
         // A file that git lists may be deleted in the work tree; binary files have no lines.
         let Ok(text) = std::fs::read_to_string(workspace.root.join(&path)) else { continue };
