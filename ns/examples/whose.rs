@@ -33,6 +33,7 @@ fn show(pid: i32) -> Result<(), Error> {
         };
         let whose = if foreign.contains(kind.flag()) { "its own" } else { "ours" };
         let owner = match namespace.owner()? {
+            _ if kind == NsKind::User => format!("made by user {}", namespace.owner_uid()?),
             Some(owner) => format!("made by user {}", owner.owner_uid()?),
             None => "owned outside of our user namespace".to_owned(),
         };
