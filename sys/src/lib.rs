@@ -12,7 +12,7 @@ pub mod errno;
 pub mod facility;
 pub mod file;
 mod fork;
-#[cfg(feature = "attempts")]
+#[cfg(any(test, feature = "attempts"))]
 pub mod hidden;
 pub mod ids;
 pub mod keyring;

@@ -354,3 +354,5 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod without_clone3;
