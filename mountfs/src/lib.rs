@@ -18,7 +18,7 @@ mod options;
 mod overlay;
 mod place;
 mod prepare;
-mod probe;
+pub mod probe;
 mod rootfs;
 mod source;
 mod tree;

@@ -14,12 +14,12 @@ pub mod file;
 mod fork;
 #[cfg(feature = "attempts")]
 pub mod hidden;
+pub mod ids;
 pub mod keyring;
 pub mod landlock;
 pub mod loopdev;
 pub mod lsm;
 pub mod memfd;
-pub mod ids;
 pub mod mount;
 pub mod mountinfo;
 pub mod net;

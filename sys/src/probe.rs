@@ -29,7 +29,7 @@ pub const PROBES: &[Probe] = &[
         name: "clone3",
         since: "5.3",
         used_for: "a child born in its namespaces and cgroup, with a pidfd",
-        without: "nothing is started",
+        without: "clone(2); the child moves to its cgroup and resets its signals itself",
         ask: crate::facility::has_clone3,
     },
     Probe {

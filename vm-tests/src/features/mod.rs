@@ -17,6 +17,8 @@ use cofferdam_sys::probe::Probe;
 /// The tables by the crate that has them, in the order of the page.
 pub const TABLES: &[(&str, &[Probe])] = &[
     ("sys", cofferdam_sys::probe::PROBES),
+    ("ns", cofferdam_ns::probe::PROBES),
+    ("cgroup", cofferdam_cgroup::probe::PROBES),
     ("caps", cofferdam_caps::probe::PROBES),
     ("mountfs", cofferdam_mountfs::probe::PROBES),
     ("seccomp", cofferdam_seccomp::probe::PROBES),
