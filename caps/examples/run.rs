@@ -3,7 +3,7 @@
 //! The program keeps the caller's user; where that is not root the set is ambient, so that it survives
 //! `execve(2)`. What the caller does not have is refused, with a word on each.
 
-use cofferdam_caps::{CapSet, Child, Ids, Sets, Thread, last_cap};
+use cofferdam_caps::{CapSet, Child, Credentials, Ids, Sets, last_cap};
 use cofferdam_sys::plan::{Exec, Plan};
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::spawn::{Request, spawn};
@@ -26,7 +26,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     let args = words.map(|word| CString::new(word.into_vec())).collect::<Result<Vec<_>, _>>()?;
     let program = args.first().ok_or(usage)?;
 
-    let caller = Thread::current()?;
+    let caller = Credentials::current()?;
     let set: CapSet = text.parse()?;
     let lacking = set - caller.sets.permitted;
     if !lacking.is_empty() {
@@ -48,7 +48,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-fn child(set: CapSet, caller: &Thread) -> Child {
+fn child(set: CapSet, caller: &Credentials) -> Child {
     // Root has the bounding set by execve; another user what is ambient. Without CAP_SETPCAP the bounding set
     // stays, which no_new_privs makes harmless.
     let ambient = if caller.uids.real == 0 { CapSet::EMPTY } else { set };

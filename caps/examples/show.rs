@@ -1,6 +1,6 @@
 //! Prints what a thread may do, in words: `show [TASK]`, `show --file PROGRAM` for what a program would have.
 
-use cofferdam_caps::{CapSet, FileCaps, Program, Rules, Sets, Status, Thread, last_cap};
+use cofferdam_caps::{CapSet, Credentials, FileCaps, Program, Rules, Sets, Status, last_cap};
 use std::error::Error;
 use std::fs::File;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 fn show() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => thread(&Thread::current()?)?,
+        [] => thread(&Credentials::current()?)?,
         ["--file", path] => program(path)?,
         [task] => {
             let status = Status::of(task.parse()?)?;
@@ -31,7 +31,7 @@ fn show() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn thread(thread: &Thread) -> Result<(), Box<dyn Error>> {
+fn thread(thread: &Credentials) -> Result<(), Box<dyn Error>> {
     println!("user        {}, effective {}", thread.uids.real, thread.uids.effective);
     println!("secure bits {}, no_new_privs {}", thread.securebits, thread.no_new_privs);
     sets(&thread.sets)
@@ -44,7 +44,7 @@ fn program(path: &str) -> Result<(), Box<dyn Error>> {
         None => println!("{path} has no capabilities"),
     }
     println!("executed by this thread it would have:");
-    thread(&Thread::current()?.execve(&Program::of(file)?, Rules::of_kernel()?)?)
+    thread(&Credentials::current()?.execve(&Program::of(file)?, Rules::of_kernel()?)?)
 }
 
 fn sets(sets: &Sets) -> Result<(), Box<dyn Error>> {

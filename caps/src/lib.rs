@@ -24,7 +24,7 @@ pub use securebits::Securebits;
 pub use set::CapSet;
 pub use sets::Sets;
 pub use status::Status;
-pub use thread::Thread;
+pub use thread::Credentials;
 pub use transition::{Change, Program, Rules};
 
 #[doc(no_inline)]

@@ -3,7 +3,7 @@
 use cofferdam_sys::cred::{CapSets, Quad};
 use cofferdam_sys::plan::{Plan, Step};
 
-use crate::{Cap, CapSet, Error, ErrorKind, Securebits, Sets, Thread};
+use crate::{Cap, CapSet, Credentials, Error, ErrorKind, Securebits, Sets};
 
 /// The ids of a child, as its user namespace numbers them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,7 +45,7 @@ impl Child {
     ///
     /// `last` is [`crate::last_cap()`]: what is above it does not exist and cannot be dropped. The child
     /// must be able to give what is asked for; see [`Sets::beyond`]. What the program will have is then
-    /// [`Child::thread`] after [`Thread::execve`].
+    /// [`Child::credentials`] after [`Credentials::execve`].
     ///
     /// # Errors
     /// [`ErrorKind::Impossible`] as [`Sets::validate`], or for groups that are not to be set;
@@ -90,8 +90,8 @@ impl Child {
     /// The child as [`crate::transition`] sees it, just before `execve(2)`.
     ///
     /// `parent` is the thread that makes it, for what the child leaves as it is.
-    pub fn thread(&self, parent: &Thread) -> Thread {
-        Thread {
+    pub fn credentials(&self, parent: &Credentials) -> Credentials {
+        Credentials {
             uids: Quad::all(self.ids.uid),
             gids: Quad::all(self.ids.gid),
             groups: if self.ids.set_groups { self.ids.groups.clone() } else { parent.groups.clone() },

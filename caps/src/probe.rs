@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn questions_change_nothing() {
-        let before = crate::Thread::current().unwrap();
+        let before = crate::Credentials::current().unwrap();
         for probe in PROBES {
             match (probe.ask)() {
                 Ok(_) => {}
@@ -122,6 +122,18 @@ mod tests {
                 ),
             }
         }
-        assert_eq!(crate::Thread::current().unwrap(), before);
+        assert_eq!(crate::Credentials::current().unwrap(), before);
+    }
+
+    #[test]
+    fn a_locked_bit_does_not_hide_the_others() {
+        let locked = || {
+            let before = has_exec_securebits().unwrap();
+            // Refused where the kernel has none of them, and then there is nothing to hide.
+            let _ = cred::set_securebits(Securebits::EXEC_RESTRICT_FILE_LOCKED.bits());
+            (before, has_exec_securebits().unwrap())
+        };
+        let (before, after) = std::thread::spawn(locked).join().unwrap();
+        assert_eq!(before, after);
     }
 }

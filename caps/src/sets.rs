@@ -227,7 +227,7 @@ mod tests {
             sets.validate().unwrap();
             let after = sets.after_execve(root, no_new_privs);
             let uids = cofferdam_sys::cred::Quad::all(u32::from(!root));
-            let thread = crate::Thread { uids, sets, no_new_privs, ..crate::Thread::default() };
+            let thread = crate::Credentials { uids, sets, no_new_privs, ..crate::Credentials::default() };
             prop_assert_eq!(thread.execve(&crate::Program::PLAIN, crate::Rules::LINUX_5_10).unwrap().sets, after);
             after.validate().unwrap();
             if no_new_privs {

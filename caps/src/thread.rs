@@ -5,9 +5,9 @@ use cofferdam_sys::{cred, process};
 
 use crate::{Cap, CapSet, Change, Error, ErrorKind, Rules, Securebits, Sets};
 
-/// All that decides about a thread's privileges.
+/// All that decides about a thread's privileges (`credentials(7)`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Thread {
+pub struct Credentials {
     /// User ids.
     pub uids: Quad,
     /// Group ids.
@@ -22,7 +22,7 @@ pub struct Thread {
     pub no_new_privs: bool,
 }
 
-impl Thread {
+impl Credentials {
     /// The calling thread's; no procfs is needed.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Sets {
     /// # Ok::<(), cofferdam_caps::Error>(())
     /// ```
     pub fn apply(&self) -> Result<(), Error> {
-        let changes = self.changes_from(&Thread::current()?, Rules::of_kernel()?)?;
+        let changes = self.changes_from(&Credentials::current()?, Rules::of_kernel()?)?;
         for (number, change) in changes.iter().enumerate() {
             change.apply().map_err(|errno| {
                 let done: Vec<String> = changes.iter().take(number).map(Change::to_string).collect();
@@ -80,7 +80,7 @@ impl Sets {
     ///
     /// # Errors
     /// [`ErrorKind::Impossible`] and [`ErrorKind::OutOfReach`] as [`Sets::apply`].
-    pub fn changes_from(&self, thread: &Thread, rules: Rules) -> Result<Vec<Change>, Error> {
+    pub fn changes_from(&self, thread: &Credentials, rules: Rules) -> Result<Vec<Change>, Error> {
         self.validate_three()?;
         let have = thread.sets;
         let gained = [
@@ -127,7 +127,7 @@ impl Sets {
 
 /// The thread as the changes make it.
 struct Walk {
-    thread: Thread,
+    thread: Credentials,
     changes: Vec<Change>,
 }
 
@@ -169,14 +169,14 @@ pub fn set_no_new_privs() -> Result<(), Error> {
 pub fn set_securebits(bits: Securebits) -> Result<(), Error> {
     cred::set_securebits(bits.bits()).map_err(|errno| {
         let error = Error::os(errno, Change::Securebits(bits).to_string());
-        match (Thread::current(), Rules::of_kernel()) {
+        match (Credentials::current(), Rules::of_kernel()) {
             (Ok(thread), Ok(rules)) => error.with_hint(why_not(bits, &thread, rules)),
             _ => error,
         }
     })
 }
 
-fn why_not(bits: Securebits, thread: &Thread, rules: Rules) -> String {
+fn why_not(bits: Securebits, thread: &Credentials, rules: Rules) -> String {
     let now = thread.securebits;
     let unknown = bits.difference(rules.securebits);
     let held = now.symmetric_difference(bits).intersection(now.kept());

@@ -266,7 +266,10 @@ impl AnyCgroup {
             // Who came only to a part in v1 is not in v2's.
             return self.v1().try_for_each(|group| group.files().signal_all().map(drop));
         }
-        self.v1().try_for_each(|group| group.kill(group.controllers().contains("freezer")))
+        // In the freezer first: a process that is frozen does not die in any other hierarchy.
+        let freezer = self.v1_of("freezer");
+        freezer.map_or(Ok(()), |group| group.kill(true))?;
+        self.v1().try_for_each(|group| group.kill(false))
     }
 
     /// Waits until no process lives in it or below; `Busy` after `timeout`.

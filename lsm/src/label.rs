@@ -139,12 +139,16 @@ impl Channel {
     pub fn own(&self, module: Module, attribute: Attribute) -> Result<String, Error> {
         module.require()?;
         match self {
-            Channel::Procfs(proc) => proc.read_own(&attribute_file(proc, module, attribute)?),
+            Channel::Procfs(proc) => match proc.read_own(&attribute_file(proc, module, attribute)?) {
+                // AppArmor's word for an attribute that is not set.
+                Err(error) if error.kind() == ErrorKind::Os(Errno::EINVAL) => Ok(String::new()),
+                other => other,
+            },
             Channel::Call => {
                 let what = format!("ask for the own {} {}", module.name(), attribute.file());
                 let all = match lsm::self_attribute(attribute.number()) {
-                    // No module has it set.
-                    Err(Errno::EOPNOTSUPP) => Vec::new(),
+                    // No module has the attribute, or none has it set.
+                    Err(Errno::EOPNOTSUPP | Errno::ENOENT) => Vec::new(),
                     other => other.map_err(|number| Error::os(&what, number))?,
                 };
                 let own = all.into_iter().find(|(id, _)| *id == module.id());

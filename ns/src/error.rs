@@ -10,7 +10,18 @@ use cofferdam_sys::{Errno, errno};
 pub struct Error {
     kind: ErrorKind,
     what: String,
-    hint: Option<&'static str>,
+    hint: Hint,
+}
+
+/// Where the remedy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    /// From the kind of error.
+    General,
+    /// This one.
+    Given(&'static str),
+    /// The error number means something else here.
+    None,
 }
 
 /// The classes of failure that a caller may want to tell apart.
@@ -35,7 +46,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), hint: None }
+        Self { kind, what: what.into(), hint: Hint::General }
     }
 
     pub(crate) fn invalid(what: impl Into<String>) -> Self {
@@ -51,7 +62,7 @@ impl Error {
     }
 
     pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+        self.hint = Hint::Given(hint);
         self
     }
 
@@ -62,7 +73,11 @@ impl Error {
 
     /// What most likely causes this and how to mend it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
-        self.hint.or_else(|| general_hint(self.kind))
+        match self.hint {
+            Hint::General => general_hint(self.kind),
+            Hint::Given(hint) => Some(hint),
+            Hint::None => None,
+        }
     }
 }
 
@@ -71,7 +86,8 @@ fn general_hint(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::Os(Errno::EPERM | Errno::EACCES) => Some(
             "the host may forbid unprivileged user namespaces: see kernel.unprivileged_userns_clone, \
-             kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces, or run as root",
+             kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces; in a chroot nobody may \
+             make one; or run as root",
         ),
         ErrorKind::Os(Errno::ENOSPC | Errno::EUSERS) => {
             Some("a limit of namespaces is reached: raise user.max_*_namespaces (namespaces(7))")
@@ -122,15 +138,15 @@ impl From<Failure> for Error {
                 Self::os(errno, format!("make a process with new {namespaces} namespaces (clone3)"))
             }
             Failure::Step { about, step, errno } => {
-                let error = Self::os(errno, format!("{about} [{step}]"));
-                // ERANGE comes from one file only.
-                if errno == Errno::ERANGE {
-                    error.with_hint(
-                        "a clock of the new time namespace would be below zero or beyond 146 years",
-                    )
-                } else {
-                    error
+                let mut error = Self::os(errno, format!("{about} [{step}]"));
+                // Steps of other crates, and writes, have other reasons for the same numbers.
+                if !["Fork", "Unshare", "JoinNamespace"].iter().any(|call| step.starts_with(call)) {
+                    error.hint = Hint::None;
                 }
+                if step.starts_with("TimeOffsets") && errno == Errno::ERANGE {
+                    return error.with_hint("a clock would be below zero or more than 146 years ahead");
+                }
+                error
             }
             Failure::Exec { program, errno } => {
                 Self::new(ErrorKind::Exec(errno), format!("execute {}", program.to_string_lossy()))
@@ -158,6 +174,12 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_with_its_remedy() {
         let namespaces = Namespaces::USER | Namespaces::PID;
+        let step = |step: &str| {
+            let (about, step) = ("write".to_owned(), step.to_owned());
+            Error::from(Failure::Step { about, step, errno: Errno::EACCES })
+        };
+        assert_eq!(step("Write { .. }").hint(), None);
+        assert!(step("Unshare(USER)").hint().is_some());
         let error = Error::from(Failure::Clone { namespaces, errno: Errno::ENOSPC });
         assert_eq!(
             error.to_string(),

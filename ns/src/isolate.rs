@@ -17,7 +17,7 @@ use crate::{Error, IdMaps, Mapping, Namespace, NamespaceLimits, Process, TimeOff
 /// join nothing:       clone3(new) ─▶ wait ─▶ ids ─▶ …
 /// join and new:       clone3() ─▶ setns ─▶ fork(new) ─▶ wait ─▶ ids ─▶ …
 /// join a PID ns:      clone3() ─▶ setns ─▶ fork() ─▶ wait ─▶ …
-/// clocks:             clone3(new but PID) ─▶ wait ─▶ ids ─▶ unshare(TIME) ─▶ clocks ─▶ fork(PID) ─▶ …
+/// clocks:             clone3(new but PID) ─▶ unshare(TIME) ─▶ clocks ─▶ fork(PID) ─▶ wait ─▶ ids ─▶ …
 /// ```
 /// Each fork is made by the child and gives a child of the caller's; the one before it ends.
 #[derive(Debug, Default)]
@@ -46,8 +46,8 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// Adds the child's first steps: join, wait until its ids are mapped, become root of a new user namespace,
-    /// set the clocks, enter the cgroup namespace, limit what can be made inside.
+    /// Adds the child's first steps: join, set the clocks, wait until its ids are mapped, become root of a new
+    /// user namespace, enter the cgroup namespace, limit what can be made inside.
     ///
     /// In a *joined* user namespace its ids stay what they are; a later step sets them.
     ///
@@ -55,6 +55,11 @@ impl Isolation {
     /// the parent's.
     pub fn lower(&self, plan: &mut Plan) {
         self.lower_joins(plan);
+        if let Some(clocks) = &self.clocks {
+            clocks.lower(plan);
+            let pid = self.new.intersection(Namespaces::PID);
+            plan.push("go on in the time namespace", Step::Fork(pid));
+        }
         plan.push("wait for the parent", Step::WaitForParent);
         if let Some(ids) = &self.ids {
             // Before this the child's ids are the overflow ids, which own nothing.
@@ -64,11 +69,6 @@ impl Isolation {
             if ids.outside_uid(0).is_some() {
                 plan.push("become user 0 of the user namespace", Step::Uid(0));
             }
-        }
-        if let Some(clocks) = &self.clocks {
-            clocks.lower(plan);
-            let pid = self.new.intersection(Namespaces::PID);
-            plan.push("go on in the time namespace", Step::Fork(pid));
         }
         if self.new.contains(Namespaces::CGROUP) {
             plan.push("make a cgroup namespace", Step::Unshare(Namespaces::CGROUP));

@@ -22,7 +22,8 @@ impl Namespace {
     ///
     /// # Errors
     /// [`ErrorKind::Os`] with `EEXIST` when there is a file already, `EPERM` without the right, `EINVAL` for a
-    /// mount namespace that could never be freed again.
+    /// mount namespace that could never be freed again: the kernel wants one that is younger than the caller's,
+    /// by its [`Namespace::unique_id`].
     pub fn pin(&self, path: &Path) -> Result<(), Error> {
         let step = || format!("pin a {} namespace to {}", self.kind(), path.display());
         let target = c_path(path)?;
@@ -54,7 +55,10 @@ fn pin_error(number: Errno, step: String) -> Error {
     let error = Error::os(number, step);
     match number {
         Errno::EPERM => error.with_hint("a bind mount needs CAP_SYS_ADMIN over the caller's mount namespace"),
-        Errno::EINVAL => error.with_hint("a mount namespace can be pinned in an older mount namespace only"),
+        Errno::EINVAL => error.with_hint(
+            "a mount namespace can be pinned in one with a lower id only, which an older one has; since Linux 6.18 \
+             each CPU numbers for itself, and a younger one may have the lower id by chance: make another one",
+        ),
         _ => error,
     }
 }

@@ -82,10 +82,13 @@ impl Parameter {
         let path = CString::new(format!("/proc/sys/{}", self.path))
             .map_err(|_| Error::invalid("the name of a kernel parameter holds NUL"))?;
         let data = value.as_bytes().to_vec();
-        plan.push(
-            format!("set the kernel parameter {}", self.path),
-            Step::Write { dir: At::Cwd, path, data },
-        );
+        // The files of these two are the host root's; the calls ask for rights over the namespace.
+        let step = match self.path.as_str() {
+            "kernel/hostname" => Step::HostName(data),
+            "kernel/domainname" => Step::DomainName(data),
+            _ => Step::Write { dir: At::Cwd, path, data },
+        };
+        plan.push(format!("set the kernel parameter {}", self.path), step);
         Ok(())
     }
 }

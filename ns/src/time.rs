@@ -62,9 +62,11 @@ impl TimeOffsets {
     }
 
     /// Adds the steps that make the namespace and set its clocks; the next child is the first inside.
+    ///
+    /// To come before a change of user, which would make `/proc/self` root's.
     pub(crate) fn lower(&self, plan: &mut Plan) {
         plan.push("make a time namespace", Step::Unshare(Namespaces::TIME));
-        plan.push("set the clocks of the time namespace", Step::TimeOffsets(self.text().into_bytes()));
+        plan.push("set the clocks of the time namespace", Step::TimeOffsets(self.text()));
     }
 }
 

@@ -6,7 +6,7 @@ use cofferdam_sys::seccomp::{self, CallData, FilterFlags, Instruction, Program};
 use crate::arch::is_known;
 use crate::compile::RETURN;
 use crate::interpret::{self, Fault, Verdict};
-use crate::{Action, Answer, Error, ErrorKind, Listener, Profile, available, compile};
+use crate::{Answer, Error, ErrorKind, Kernel, Listener, Profile, compile};
 
 /// A compiled filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,16 @@ pub struct Filter {
     program: Program,
     flags: FilterFlags,
     unknown: Vec<String>,
+}
+
+/// Sets `no_new_privs` for the calling thread and what it starts, for good (`prctl(2)`): no `execve(2)` gives
+/// privileges any more, and filters can be installed without any.
+///
+/// # Errors
+/// [`ErrorKind::Os`]; none in practice.
+pub fn no_new_privs() -> Result<(), Error> {
+    cofferdam_sys::process::set_no_new_privs()
+        .map_err(|errno| Error::new(ErrorKind::Os(errno), "set no_new_privs"))
 }
 
 impl Filter {
@@ -54,7 +64,7 @@ impl Filter {
 
     /// Installs it on the calling thread, or with [`FilterFlags::TSYNC`] on all threads, for good.
     ///
-    /// Needs `no_new_privs` ([`cofferdam_sys::process::set_no_new_privs`]) or `CAP_SYS_ADMIN` in the caller's
+    /// Needs [`no_new_privs`] or `CAP_SYS_ADMIN` in the caller's
     /// user namespace (`seccomp(2)`).
     ///
     /// # Errors
@@ -80,43 +90,21 @@ impl Filter {
         Step::SystemCallFilter { program: self.program.clone(), flags, listener }
     }
 
-    /// Checks that the running kernel has every action and flag that the filter uses.
+    /// Checks that a kernel has every action and flag that the filter uses.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] with the action or flag and the kernel that brings it; [`ErrorKind::Os`] when
-    /// the kernel cannot be asked.
-    pub fn check_kernel(&self) -> Result<(), Error> {
-        for action in Action::all().filter(|action| self.uses(*action)) {
-            if !available(action)? {
-                let text = format!(
-                    "the kernel has no {action}; user notification came with Linux 5.0, others with 4.14"
-                );
-                return Err(Error::new(ErrorKind::Unsupported, text));
-            }
-        }
-        let since = [
-            (FilterFlags::LOG, "SECCOMP_FILTER_FLAG_LOG (Linux 4.14)"),
-            (FilterFlags::SPEC_ALLOW, "SECCOMP_FILTER_FLAG_SPEC_ALLOW (Linux 4.17)"),
-            (FilterFlags::WAIT_KILLABLE_RECV, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)"),
-        ];
-        for (flag, name) in since.into_iter().filter(|(flag, _)| self.flags.contains(*flag)) {
-            // The kernel takes that one only together with a listener.
-            let asked =
-                if flag == FilterFlags::WAIT_KILLABLE_RECV { flag | FilterFlags::NEW_LISTENER } else { flag };
-            if !seccomp::has_flags(asked)
-                .map_err(|errno| Error::new(ErrorKind::Os(errno), format!("ask for {name}")))?
-            {
-                return Err(Error::new(ErrorKind::Unsupported, format!("the kernel has no {name}")));
-            }
-        }
-        Ok(())
+    /// [`ErrorKind::Unsupported`] with the action or flag and the kernel that brings it.
+    pub fn check(&self, kernel: &Kernel) -> Result<(), Error> {
+        let returns = self.program.iter().filter(|instruction| instruction.code == RETURN);
+        kernel.check(returns.map(|instruction| Answer::from_value(instruction.operand).action()), self.flags)
     }
 
-    fn uses(&self, action: Action) -> bool {
-        let returns = self.program.iter().filter(|instruction| instruction.code == RETURN);
-        returns
-            .map(|instruction| Answer::from_value(instruction.operand))
-            .any(|answer| answer.action() == action)
+    /// The same with the running kernel.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; [`ErrorKind::Os`] when the kernel cannot be asked.
+    pub fn check_kernel(&self) -> Result<(), Error> {
+        self.check(&Kernel::ask()?)
     }
 
     /// Lets a child install it as the last thing before `execve(2)`, which it then must allow.

@@ -139,6 +139,8 @@ impl Profile {
     }
 
     /// Adds a rule with conditions that must all hold.
+    ///
+    /// It has no effect on a call that a rule without conditions names: see what a profile means, above.
     #[must_use]
     pub fn rule_if(mut self, answer: Answer, names: &[&str], conditions: &[Condition]) -> Self {
         self.rules.push(Rule {

@@ -147,7 +147,7 @@ pub enum Step {
     /// be left out by a `skip`: the parent waits for the news of it.
     Fork(Namespaces),
     /// Write the clocks of the time namespace that the next child will be in (`/proc/self/timens_offsets`).
-    TimeOffsets(Vec<u8>),
+    TimeOffsets(String),
     /// [`crate::process::set_child_subreaper`].
     ChildSubreaper,
     /// [`crate::process::setsid`].

@@ -73,7 +73,7 @@ impl Walk {
             Step::Unshare(namespaces) => clone::unshare(*namespaces),
             Step::JoinNamespace { fd, kinds } => clone::setns(self.fd(fd)?, *kinds),
             Step::Fork(namespaces) => self.fork(*namespaces),
-            Step::TimeOffsets(text) => time_offsets(text),
+            Step::TimeOffsets(text) => time_offsets(text.as_bytes()),
             Step::ChildSubreaper => process::set_child_subreaper(),
             Step::NewSession => process::setsid(),
             Step::ControllingTerminal { fd } => tty::set_controlling(self.fd(fd)?),

@@ -9,8 +9,10 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use cofferdam_sys::clone::Namespaces;
+use cofferdam_sys::mount::MountFlags;
 use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
+use cofferdam_sys::readback::{IdKind, Wanted};
 use cofferdam_sys::seccomp::{FilterFlags, Instruction};
 use cofferdam_sys::spawn::{Failure, Request, spawn};
 use cofferdam_sys::{open, rlimit, sched};
@@ -87,6 +89,7 @@ fn harmless(plan: &mut Plan) {
             out: slots[2],
         },
     );
+    mounts(plan, &dir);
     plan.push("fork", Step::Fork(Namespaces::empty()));
     plan.push("take orphans", Step::ChildSubreaper);
     plan.push("no new privileges", Step::NoNewPrivileges);
@@ -102,6 +105,29 @@ fn harmless(plan: &mut Plan) {
     std::mem::forget(receiver);
     let (socket, payload) = (At::from(OwnedFd::from(sender)), vec![0; 100]);
     plan.push_last("send", Step::SendDescriptor { socket, descriptor: slots[3].into(), payload });
+}
+
+static COPIES: AtomicI32 = AtomicI32::new(0);
+
+/// Reading back, and the copy of what is below `a`.
+fn mounts(plan: &mut Plan, dir: &CString) {
+    let open = |path| At::from(OwnedFd::from(File::open(path).unwrap()));
+    let (note, kind) = (plan.note().unwrap(), IdKind::Reused);
+    plan.push("note", Step::NoteMount { mount: open("/"), kind, note });
+    let (wanted, propagation) = (Wanted::default(), MountFlags::empty());
+    let path = c"/".to_owned();
+    plan.push("require", Step::RequireMount { path, note, kind, wanted, propagation, optional: false });
+    plan.push("peers", Step::RequirePropagation { proc: open("/proc"), noted: vec![], others: false });
+    let (from, to) = (plan.slot().unwrap(), plan.slot().unwrap());
+    let root = open::openat2(open::Dir::Cwd, dir, open::Open::PATH, 0, open::Resolve::empty()).unwrap();
+    let root = At::from(root);
+    // Each copy goes to a directory that is not there yet.
+    let new = format!("copy-{}", COPIES.fetch_add(1, Ordering::Relaxed));
+    for (name, out) in [("a", from), (new.as_str(), to)] {
+        let path = PathIn::new(name.as_bytes()).unwrap();
+        plan.push("dir", Step::EnsureDir { root: root.clone(), path, out });
+    }
+    plan.push("copy", Step::CopyContent { from: from.into(), to: to.into(), top: true });
 }
 
 /// What a child tells the security modules. Where there is no Landlock, nothing of it is left to test here.

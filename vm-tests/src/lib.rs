@@ -8,6 +8,7 @@ mod macros;
 
 pub mod bare;
 pub mod bundle;
+mod calls;
 pub mod crates;
 pub mod escapes;
 pub mod features;

@@ -1,3 +1,5 @@
+//! What is worked out for a thread, without a kernel.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -7,11 +9,11 @@ fn set(text: &str) -> CapSet {
     text.parse().unwrap()
 }
 
-fn root() -> Thread {
-    Thread { sets: Sets::rooted(CapSet::ALL), ..Thread::default() }
+fn root() -> Credentials {
+    Credentials { sets: Sets::rooted(CapSet::ALL), ..Credentials::default() }
 }
 
-fn shown(sets: &Sets, thread: &Thread) -> String {
+fn shown(sets: &Sets, thread: &Credentials) -> String {
     match sets.changes_from(thread, RULES) {
         Ok(changes) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         Err(error) => error.to_string(),
@@ -40,7 +42,8 @@ fn the_order_is_the_one_that_works() {
 
 #[test]
 fn what_is_out_of_reach_is_said_before_anything_is_done() {
-    let user = Thread { uids: Quad::all(1000), sets: Sets::rooted(set("KILL")), ..Thread::default() };
+    let user =
+        Credentials { uids: Quad::all(1000), sets: Sets::rooted(set("KILL")), ..Credentials::default() };
     assert_eq!(
         shown(&Sets::rooted(set("KILL,BPF")), &user),
         "the thread cannot get CAP_BPF into its permitted set, which never grows; \
@@ -50,7 +53,7 @@ fn what_is_out_of_reach_is_said_before_anything_is_done() {
         shown(&Sets::default(), &user),
         "the thread may not drop CAP_KILL from the bounding set; it needs CAP_SETPCAP in the permitted set"
     );
-    let locked = Thread { securebits: Securebits::NO_CAP_AMBIENT_RAISE, ..root() };
+    let locked = Credentials { securebits: Securebits::NO_CAP_AMBIENT_RAISE, ..root() };
     let ambient = Sets { inheritable: set("KILL"), ambient: set("KILL"), ..locked.sets };
     assert!(shown(&ambient, &locked).contains("NO_CAP_AMBIENT_RAISE of the thread forbids it"));
     let impossible = Sets { effective: set("BPF"), ..Sets::rooted(set("KILL")) };
@@ -61,7 +64,7 @@ fn what_is_out_of_reach_is_said_before_anything_is_done() {
 
 #[test]
 fn reasons_against_secure_bits_are_told_apart() {
-    let why = |bits, now| why_not(bits, &Thread { securebits: now, ..root() }, RULES);
+    let why = |bits, now| why_not(bits, &Credentials { securebits: now, ..root() }, RULES);
     let locked = Securebits::NOROOT | Securebits::NOROOT_LOCKED;
     assert!(
         why(Securebits::EXEC, Securebits::empty()).contains("the running kernel has no secure bit EXEC_")
@@ -71,7 +74,7 @@ fn reasons_against_secure_bits_are_told_apart() {
     assert!(why(Securebits::NOROOT, Securebits::empty()).contains("CAP_SETPCAP"));
 }
 
-fn any_thread() -> impl Strategy<Value = Thread> {
+fn any_thread() -> impl Strategy<Value = Credentials> {
     (any::<[u64; 5]>(), 0..256u32).prop_map(|([e, p, i, b, a], bits)| {
         let set = |bits: u64| CapSet::from_bits(bits) & CapSet::ALL;
         let (permitted, inheritable) = (set(p), set(i));
@@ -82,7 +85,7 @@ fn any_thread() -> impl Strategy<Value = Thread> {
             bounding: set(b),
             ambient: set(a) & permitted & inheritable,
         };
-        Thread { sets, securebits: Securebits::from_bits_retain(bits), ..Thread::default() }
+        Credentials { sets, securebits: Securebits::from_bits_retain(bits), ..Credentials::default() }
     })
 }
 

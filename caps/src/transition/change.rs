@@ -6,7 +6,7 @@ use cofferdam_sys::cred::CapSets;
 use cofferdam_sys::{Errno, cred, process};
 
 use super::Rules;
-use crate::{Cap, CapSet, Securebits, Sets, Thread};
+use crate::{Cap, CapSet, Credentials, Securebits, Sets};
 
 /// One system call that changes the privileges of the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl fmt::Display for Change {
     }
 }
 
-impl Thread {
+impl Credentials {
     /// What one change makes of the thread, or the error number that the kernel answers.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use cofferdam_sys::{Errno, file};
 
 use super::change::allow;
 use super::{IdChange, Rules, is_root};
-use crate::{CapSet, Error, FileCaps, Securebits, Thread};
+use crate::{CapSet, Credentials, Error, FileCaps, Securebits};
 
 /// What a program's file says about privileges.
 ///
@@ -47,13 +47,13 @@ impl Program {
     }
 }
 
-impl Thread {
+impl Credentials {
     /// What the program will have after `execve(2)`, or the error number with which the kernel refuses it.
     ///
     /// ```
-    /// use cofferdam_caps::{Cap, CapSet, FileCaps, Program, Quad, Rules, Securebits, Sets, Thread};
+    /// use cofferdam_caps::{Cap, CapSet, FileCaps, Program, Quad, Rules, Securebits, Sets, Credentials};
     ///
-    /// let user = Thread {
+    /// let user = Credentials {
     ///     uids: Quad::all(1000),
     ///     gids: Quad::all(1000),
     ///     groups: vec![],
@@ -65,7 +65,7 @@ impl Thread {
     /// let after = user.execve(&ping, Rules::LINUX_6_16)?;
     /// assert_eq!(after.sets.effective, Cap::NET_RAW.into());
     /// // With no_new_privs it gains nothing.
-    /// let after = Thread { no_new_privs: true, ..user }.execve(&ping, Rules::LINUX_6_16)?;
+    /// let after = Credentials { no_new_privs: true, ..user }.execve(&ping, Rules::LINUX_6_16)?;
     /// assert!(after.sets.effective.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

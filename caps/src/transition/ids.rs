@@ -5,7 +5,7 @@ use cofferdam_sys::cred::Quad;
 
 use super::change::allow;
 use super::{any_root, is_root};
-use crate::{Cap, CapSet, Securebits, Thread};
+use crate::{Cap, CapSet, Credentials, Securebits};
 
 /// The capabilities that follow the user id for files (`CAP_FS_SET` of the kernel).
 const OF_FILES: CapSet = CapSet::of(&[
@@ -19,7 +19,7 @@ const OF_FILES: CapSet = CapSet::of(&[
     Cap::MAC_OVERRIDE,
 ]);
 
-impl Thread {
+impl Credentials {
     pub(super) fn setresuid(
         &self,
         real: Option<u32>,

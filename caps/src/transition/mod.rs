@@ -1,8 +1,9 @@
 //! The rules by which privileges change, as pure functions: what a thread, and what a program, will have.
 //!
-//! [`Thread`] is all that the kernel looks at. [`Thread::after`] says what one [`Change`] makes of it, and
-//! [`Thread::execve`] what a [`Program`] will have. Neither asks the kernel anything; [`Change::apply`] does
-//! the same to the calling thread in earnest. The lab holds the two against each other on every kernel.
+//! [Credentials](crate::Credentials) are all that the kernel looks at. [`after`](crate::Credentials::after)
+//! says what one [`Change`] makes of them, and [`execve`](crate::Credentials::execve) what a [`Program`] will
+//! have. Neither asks the kernel anything; [`Change::apply`] does the same to the calling thread in earnest.
+//! The lab holds the two against each other on every kernel.
 //!
 //! What is not in the model: tracers, a file system context shared with another process (`CLONE_FS`), and
 //! security modules, which may refuse what these rules allow. Ids are those of the thread's user namespace.

@@ -42,7 +42,7 @@ impl Steps<'_> {
         self.check_target(&about, &item.place);
         let changes = changes_of_bind(item, recursive);
         self.attach(&about, &mount, self.target.into(), &changes);
-        let mut attrs = both(item.attrs, item.recursive_attrs);
+        let mut attrs = attributes_of_bind(item, recursive);
         if item.idmapped {
             attrs.give(self.read_back(MountAttrs::IDMAP));
         }
@@ -193,7 +193,7 @@ fn changes_of_bind(item: &Item, recursive: bool) -> Vec<Change> {
     let Propagation { kind, recursive: everywhere } = item.propagation;
     let propagation = item.propagation.kind_flag();
     if !recursive {
-        let attrs = both(item.attrs, item.recursive_attrs);
+        let attrs = attributes_of_bind(item, recursive);
         return vec![Change { recursive: false, attrs, propagation }];
     }
     // Said of the top alone: the mounts below still must not carry to the host what the container does,
@@ -208,6 +208,11 @@ fn changes_of_bind(item: &Item, recursive: bool) -> Vec<Change> {
         Change { recursive: true, attrs: item.recursive_attrs, propagation: below },
         Change { recursive: false, attrs: item.attrs, propagation: top },
     ]
+}
+
+/// What the top of a bind has in the end: its own attributes come last where the others reach further.
+fn attributes_of_bind(item: &Item, recursive: bool) -> Attributes {
+    if recursive { both(item.recursive_attrs, item.attrs) } else { both(item.attrs, item.recursive_attrs) }
 }
 
 /// First one, then the other.

@@ -53,6 +53,9 @@ impl fmt::Display for IdMap {
 /// The kernel's limit of ranges in one map since Linux 4.15.
 const MAX_RANGES: usize = 340;
 
+/// A map is written in one call of less than a page; this is the smallest page of any architecture.
+const MAX_TEXT: usize = 4095;
+
 /// The maps of a user namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IdMaps {
@@ -102,6 +105,10 @@ fn validate(name: &str, maps: &[IdMap]) -> Result<(), Error> {
     if maps.len() > MAX_RANGES {
         return invalid(format!("{} ranges, the kernel takes {MAX_RANGES}", maps.len()));
     }
+    let length = write::lines(maps).len();
+    if length > MAX_TEXT {
+        return invalid(format!("{} ranges take {length} bytes, the kernel takes {MAX_TEXT}", maps.len()));
+    }
     if let Some(map) = maps.iter().find(|map| !map.fits()) {
         return invalid(format!("the range {map} is empty or does not fit into 32 bits"));
     }
@@ -139,6 +146,8 @@ mod tests {
         assert!(text(&[IdMap::new(0, 100, 10), IdMap::new(9, 500, 1)]).contains("overlap inside"));
         assert!(text(&[IdMap::new(0, 100, 10), IdMap::new(10, 109, 1)]).contains("overlap outside"));
         assert!(text(&[IdMap::new(0, 0, 1); 341]).contains("341 ranges"));
+        let long: Vec<_> = (0..340).map(|n| IdMap::new(n, 4_000_000_000 + n, 1)).collect();
+        assert!(text(&long).contains("the kernel takes 4095"));
     }
 
     #[test]

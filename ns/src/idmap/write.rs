@@ -127,7 +127,7 @@ fn give(process: &Process, side: Side, maps: &[IdMap], helper: bool) -> Result<(
 }
 
 /// The kernel's format.
-fn lines(maps: &[IdMap]) -> String {
+pub(super) fn lines(maps: &[IdMap]) -> String {
     maps.iter().fold(String::new(), |mut text, map| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {} {}", map.inside, map.outside, map.count);

@@ -77,12 +77,12 @@ fn clocks_are_set_before_the_first_process_is_inside() {
         ..Isolation::default()
     };
     let wanted = [
-        "wait for the parent",
-        "become group 0 of the user namespace",
-        "become user 0 of the user namespace",
         "make a time namespace",
         "set the clocks of the time namespace",
         "go on in the time namespace",
+        "wait for the parent",
+        "become group 0 of the user namespace",
+        "become user 0 of the user namespace",
         "allow 0 user namespaces inside",
     ];
     assert_eq!(steps(&isolation), wanted);

@@ -119,3 +119,19 @@ fn the_plan_is_shown_before_anything_is_done() {
     ];
     assert_eq!(about, wanted);
 }
+
+#[test]
+fn orphans_of_a_subreaper_are_its_children() {
+    let script = "orphan=$(sh -c 'sleep 9 >/dev/null & echo $!'); \
+                  while read -r name id; do [ $name = PPid: ] && echo $id; done < /proc/$orphan/status; \
+                  kill $orphan; echo $$";
+    let parent = |spawn: Spawn| {
+        let output = String::from_utf8(spawn.output().unwrap().stdout).unwrap();
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        (lines.first().unwrap().clone(), lines.get(1).unwrap().clone())
+    };
+    let (orphans, own) = parent(shell(script).subreaper());
+    assert_eq!(orphans, own);
+    let (orphans, own) = parent(shell(script));
+    assert_ne!(orphans, own);
+}

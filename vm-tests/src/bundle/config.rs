@@ -37,7 +37,8 @@ const MASKED: [&str; 10] = [
 
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Every defence that a config can ask for now; seccomp, devices and LSM labels are not among them yet.
+/// Every defence that a config can ask for now but seccomp ([`super::Bundle::seccomp`]); devices and LSM labels
+/// are not among them yet.
 pub(super) fn hardened(id: &str) -> Value {
     let namespaces = ["user", "pid", "mount", "ipc", "uts", "network", "cgroup"];
     let ids = json!([{ "containerID": 0, "hostID": HOST_ID, "size": IDS }]);

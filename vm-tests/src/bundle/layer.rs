@@ -33,6 +33,8 @@ pub enum Layer {
     ReadonlyPaths,
     /// Resource limits of the process.
     Rlimits,
+    /// The system call filter, of attempts that have one ([`Bundle::seccomp`]).
+    Seccomp,
     /// The user namespace.
     UserNamespace,
     /// The UTS namespace.
@@ -55,6 +57,7 @@ impl Layer {
         Self::PidNamespace,
         Self::ReadonlyPaths,
         Self::Rlimits,
+        Self::Seccomp,
         Self::UserNamespace,
         Self::UtsNamespace,
     ];
@@ -75,6 +78,7 @@ impl Layer {
             Self::PidNamespace => "pid-namespace",
             Self::ReadonlyPaths => "readonly-paths",
             Self::Rlimits => "rlimits",
+            Self::Seccomp => "seccomp",
             Self::UserNamespace => "user-namespace",
             Self::UtsNamespace => "uts-namespace",
         }
@@ -119,6 +123,7 @@ impl Layer {
             }
             Self::ReadonlyPaths => set(bundle, "/linux/readonlyPaths", json!([])),
             Self::Rlimits => remove(bundle.place("/process"), &["rlimits"]),
+            Self::Seccomp => remove(bundle.place("/linux"), &["seccomp"]),
             Self::UserNamespace => {
                 remove(bundle.place("/linux"), &["uidMappings", "gidMappings"]);
                 remove_namespace(bundle, "user");

@@ -7,6 +7,7 @@ mod config;
 mod layer;
 mod rootfs;
 mod run;
+mod seccomp;
 mod value;
 
 pub use config::{HARDENED_CAPABILITIES, HOST_ID, IDS};
@@ -135,6 +136,13 @@ impl Bundle {
         self
     }
 
+    /// Adds the system call filter of the hardened profile.
+    ///
+    /// The other attempts are without, so that what they prove is the layer behind.
+    pub fn seccomp(&mut self) -> &mut Self {
+        self.set("/linux/seccomp", seccomp::hardened())
+    }
+
     /// Takes a layer of defence away.
     pub fn peel(&mut self, layer: Layer) -> &mut Self {
         layer.peel(self);
@@ -190,10 +198,13 @@ mod tests {
     fn the_hardened_config_has_every_layer_and_peeling_takes_it_away() {
         for layer in Layer::ALL {
             let mut bundle = bundle("");
-            let before = bundle.config.clone();
             if *layer == Layer::ReadonlyMounts || *layer == Layer::MountPropagation {
                 bundle.bind(Path::new("/x"), "/x", &["bind", "ro", "private"]);
             }
+            if *layer == Layer::Seccomp {
+                bundle.seccomp();
+            }
+            let before = bundle.config.clone();
             bundle.peel(*layer);
             assert_ne!(bundle.config, before, "{layer:?}");
         }

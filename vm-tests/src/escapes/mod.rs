@@ -14,6 +14,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod privileges;
+mod syscalls;
 
 use crate::registry::Test;
 
@@ -27,6 +28,7 @@ pub const TESTS: &[&[Test]] = &[
     namespaces::TESTS,
     network::TESTS,
     privileges::TESTS,
+    syscalls::TESTS,
 ];
 
 /// The modes of an attempt that the capabilities stop first.
@@ -41,6 +43,8 @@ const NO_NEW_PRIVILEGES: &[&str] = &["full", "peel:no-new-privileges", "control"
 const PID_NAMESPACE: &[&str] = &["full", "peel:pid-namespace", "control"];
 /// The modes of an attempt that the IPC namespace stops first.
 const IPC_NAMESPACE: &[&str] = &["full", "peel:ipc-namespace", "control"];
+/// The modes of an attempt that the system call filter stops first.
+const SECCOMP: &[&str] = &["full", "peel:seccomp", "control"];
 /// The modes of an attempt that the user namespace stops first.
 const USER_NAMESPACE: &[&str] = &["full", "peel:user-namespace", "control"];
 

@@ -1,6 +1,5 @@
 //! The guest's side of the lab: PID 1, and the process of each single case.
 
-mod calls;
 pub mod case;
 pub mod cgroups;
 pub mod channel;

@@ -9,6 +9,7 @@ mod filesystem;
 mod namespaces;
 mod process;
 mod refused;
+mod seccomp;
 mod stdio;
 
 use crate::registry::Test;
@@ -21,5 +22,6 @@ pub const TESTS: &[&[Test]] = &[
     namespaces::TESTS,
     process::TESTS,
     refused::TESTS,
+    seccomp::TESTS,
     stdio::TESTS,
 ];

@@ -27,6 +27,7 @@ pub(super) fn show(what: &str, arguments: &[&str]) -> Tried {
         ("fds", []) => descriptors(),
         ("stdin", []) => stdin(),
         ("umask", []) => umask(),
+        ("call", [call]) => Ok(json!(io(crate::calls::call(call))?)),
         ("nice", []) => Ok(json!(rustix::process::getpriority_process(None).map_err(errno)?)),
         _ => Err(Errno::EINVAL),
     }

@@ -74,8 +74,8 @@ pub(super) fn program_all_or_nothing(ctx: &mut Context) -> Result {
         Change::DropBounding(Cap::KILL).apply()?;
         give(&program, "cap_kill,cap_chown=ep")?;
         ensure_eq!(execute(&path)?.err(), Some(Errno::EPERM), "with the effective flag");
-        let model =
-            cofferdam_caps::Thread::current()?.execve(&Program::of(File::open(&program)?)?, super::rules()?);
+        let model = cofferdam_caps::Credentials::current()?
+            .execve(&Program::of(File::open(&program)?)?, super::rules()?);
         ensure_eq!(model.err(), Some(Errno::EPERM), "in the model");
         // A program that knows capabilities looks for itself what it got.
         give(&program, "cap_kill,cap_chown=p")?;

@@ -10,7 +10,7 @@ use super::child::{self, Facts};
 use super::kernel::since;
 use crate::registry::{Context, OrFail, Result, Test};
 use cofferdam_caps::transition::IdChange;
-use cofferdam_caps::{Ids, Rules, Securebits, Sets, Status, Thread, last_cap};
+use cofferdam_caps::{Credentials, Ids, Rules, Securebits, Sets, Status, last_cap};
 use cofferdam_ns::Isolation;
 use cofferdam_sys::Errno;
 use cofferdam_sys::plan::{At, Step};
@@ -236,7 +236,7 @@ fn on_a_thread<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 }
 
 /// What a copy of this program has when the calling thread executes it, or the error number of `execve(2)`.
-fn execute(program: &str) -> Result<std::result::Result<Thread, Errno>> {
+fn execute(program: &str) -> Result<std::result::Result<Credentials, Errno>> {
     const STATUS: &str = "file:/proc/self/status";
     const SECUREBITS: &str = "securebits:";
     let mut plan = child::plan_of(program, &["facts", STATUS, SECUREBITS])?;
@@ -254,7 +254,7 @@ fn execute(program: &str) -> Result<std::result::Result<Thread, Errno>> {
     let facts: BTreeMap<String, String> = serde_json::from_str(&text)?;
     let status = Status::parse(facts.get(STATUS).or_fail("a status")?.as_bytes())?;
     let bits = facts.get(SECUREBITS).or_fail("secure bits")?.parse()?;
-    Ok(Ok(Thread {
+    Ok(Ok(Credentials {
         uids: status.uids,
         gids: status.gids,
         groups: status.groups,

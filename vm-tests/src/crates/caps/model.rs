@@ -5,7 +5,7 @@
 
 use super::{copy, execute, on_a_thread, rules};
 use crate::registry::{Context, OrFail, Result};
-use cofferdam_caps::{Cap, CapSet, Change, FileCaps, Program, Rules, Securebits, Thread};
+use cofferdam_caps::{Cap, CapSet, Change, Credentials, FileCaps, Program, Rules, Securebits};
 use std::fmt::Debug;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,13 +16,13 @@ const SOME: [Cap; 7] =
     [Cap::CHOWN, Cap::KILL, Cap::SETUID, Cap::SETGID, Cap::SETPCAP, Cap::MKNOD, Cap::CHECKPOINT_RESTORE];
 
 /// Makes the changes to the calling thread; fails at the first difference from the model.
-fn walk(case: &dyn Debug, changes: &[Change], rules: Rules) -> Result<Thread> {
-    let mut model = Thread::current()?;
+fn walk(case: &dyn Debug, changes: &[Change], rules: Rules) -> Result<Credentials> {
+    let mut model = Credentials::current()?;
     for change in changes {
         let expected = model.after(change, rules);
         let answer = change.apply();
         ensure_eq!(answer.err(), expected.as_ref().err().copied(), "{change:?} from {model:?} in {case:#?}");
-        let now = Thread::current()?;
+        let now = Credentials::current()?;
         ensure_eq!(now, expected.unwrap_or(model), "what is there after {change:?} in {case:#?}");
         model = now;
     }
@@ -198,6 +198,11 @@ const INHERIT: Change = Change::Three {
     permitted: CapSet::ALL,
     inheritable: CapSet::of(&[Cap::KILL, Cap::CHOWN]),
 };
+const LESS: Change = Change::Three {
+    effective: CapSet::EMPTY,
+    permitted: CapSet::of(&[Cap::KILL]),
+    inheritable: CapSet::EMPTY,
+};
 const KEEP: Change = Change::KeepCaps(true);
 const RAISE: Change = Change::RaiseAmbient(Cap::KILL);
 const NO_ROOT: Change = Change::Securebits(Securebits::NOROOT);
@@ -221,6 +226,8 @@ const RULES: &[(&[Change], Program)] = &[
     (&[NO_FIXUP, LEAVE_ROOT], PLAIN),
     (&[KEEP, LEAVE_ROOT], PLAIN),
     (&[INHERIT, KEEP, LEAVE_ROOT, RAISE], PLAIN),
+    (&[INHERIT, RAISE, KEEP, LEAVE_ROOT], PLAIN),
+    (&[INHERIT, RAISE, NO_FIXUP, LEAVE_ROOT], PLAIN),
     (&[INHERIT, KEEP, LEAVE_ROOT, RAISE], NOTHING),
     (&[INHERIT, KEEP, LEAVE_ROOT, RAISE], GROUPS),
     (&[INHERIT, KEEP, LEAVE_ROOT, RAISE, Change::NoNewPrivs], CAPABLE),
@@ -230,6 +237,7 @@ const RULES: &[(&[Change], Program)] = &[
     (&[INHERIT, ONLY_EFFECTIVE, RAISE], PLAIN),
     (&[INHERIT, KEEP, ONLY_REAL, RAISE], PLAIN),
     (&[ONLY_EFFECTIVE, Change::NoNewPrivs], PLAIN),
+    (&[ONLY_REAL, LESS, Change::NoNewPrivs], PLAIN),
     (&[INHERIT, RAISE, LEAVE_GROUP], PLAIN),
     (&[ONLY_EFFECTIVE], CAPABLE),
 ];

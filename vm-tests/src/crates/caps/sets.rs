@@ -6,7 +6,7 @@ use super::{ask, execute, host, on_a_thread, root, shown, user};
 use crate::guest::paths;
 use crate::registry::{Context, OrFail, Result};
 use cofferdam_caps::{
-    Cap, CapSet, Child, ErrorKind, Program, Rules, Securebits, Sets, Thread, last_cap, probe,
+    Cap, CapSet, Child, Credentials, ErrorKind, Program, Rules, Securebits, Sets, last_cap, probe,
 };
 use cofferdam_ns::{Isolation, Namespaces};
 use cofferdam_sys::{Errno, cred};
@@ -103,7 +103,7 @@ pub(super) fn child_with_secure_bits(_: &mut Context) -> Result {
         let mut plan = child::plan(&["facts", "file:/proc/self/status", "securebits:"])?;
         child.lower(last_cap()?, &mut plan)?;
         let facts = child::ask_with(&host(), None, plan)?;
-        let before = child.thread(&Thread::current()?);
+        let before = child.credentials(&Credentials::current()?);
         let expected = before.execve(&Program::PLAIN, Rules::of_kernel()?)?;
         ensure_eq!(shown(&facts)?, expected.sets, "the sets of {child:?}");
         ensure_eq!(facts.get("securebits:")?, expected.securebits.bits().to_string(), "bits of {child:?}");

@@ -4,7 +4,9 @@ use super::super::child::{Sleeper, plan};
 use super::super::kernel::since;
 use super::{host, on_a_thread};
 use crate::registry::{Context, OrFail, Result};
-use cofferdam_caps::{Cap, CapSet, Change, ErrorKind, Securebits, Sets, Status, Thread, last_cap, thread};
+use cofferdam_caps::{
+    Cap, CapSet, Change, Credentials, ErrorKind, Securebits, Sets, Status, last_cap, thread,
+};
 use cofferdam_sys::Errno;
 use cofferdam_sys::plan::Step;
 
@@ -122,7 +124,7 @@ pub(super) fn locked_secure_bits(_: &mut Context) -> Result {
     let locked = Securebits::KEEP_CAPS_LOCKED | Securebits::NOROOT | Securebits::NOROOT_LOCKED;
     on_a_thread(|| {
         thread::set_securebits(locked)?;
-        ensure_eq!(Thread::current()?.securebits, locked, "the bits");
+        ensure_eq!(Credentials::current()?.securebits, locked, "the bits");
         let refused = [
             (locked - Securebits::NOROOT, "the thread has NOROOT locked"),
             (locked - Securebits::NOROOT_LOCKED, "nothing takes the lock NOROOT_LOCKED away"),
@@ -140,7 +142,7 @@ pub(super) fn locked_secure_bits(_: &mut Context) -> Result {
         Sets { bounding: Sets::current()?.bounding, ..Sets::default() }.apply()?;
         let error = thread::set_securebits(locked | Securebits::NO_SETUID_FIXUP).err().or_fail("an error")?;
         ensure!(error.to_string().contains("CAP_SETPCAP"), "{error}");
-        ensure_eq!(Thread::current()?.securebits, locked, "the bits afterwards");
+        ensure_eq!(Credentials::current()?.securebits, locked, "the bits afterwards");
         Ok(())
     })
 }
@@ -152,11 +154,11 @@ pub(super) fn secure_bits_for_interpreters(_: &mut Context) -> Result {
         let answer = thread::set_securebits(wanted);
         if since(6, 14)? {
             answer?;
-            ensure_eq!(Thread::current()?.securebits, wanted, "the bits");
+            ensure_eq!(Credentials::current()?.securebits, wanted, "the bits");
         } else {
             let error = answer.err().or_fail("an error before Linux 6.14")?.to_string();
             ensure!(error.contains("the running kernel has no secure bit EXEC_RESTRICT_FILE"), "{error}");
-            ensure!(Thread::current()?.securebits.is_empty(), "the bits afterwards");
+            ensure!(Credentials::current()?.securebits.is_empty(), "the bits afterwards");
         }
         Ok(())
     })

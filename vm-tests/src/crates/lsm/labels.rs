@@ -88,7 +88,7 @@ fn of_the_child(_: &mut Context) -> Result {
     // Holds the child where it can be looked at: the parent releases it once only.
     plan.push("wait again", Step::WaitForParent);
     let mut spawning = isolation.spawn(&plan, None)?;
-    isolation.map_ids(spawning.pid())?;
+    isolation.map_ids(&spawning)?;
     spawning.release()?;
     let comm = format!("/proc/{}/comm", spawning.pid());
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -313,19 +313,27 @@ fn container(ctx: &mut Context) -> Result {
     }
     chown(&root, Some(100_000), Some(100_000))?;
     fs::copy(crate::guest::paths::INIT, root.join("init"))?;
-    let rules = [MountRule::new("/").execute(), MountRule::new("/data").write()];
+    let rules =
+        [MountRule::new("/").execute(), MountRule::new("/data").write(), MountRule::new("/dev").devices()];
     let Hardened { ruleset, wider } = hardened(&rules)?;
-    ensure_eq!(wider.len(), 1, "what is wider than asked for: {wider:?}");
+    // Both may be executed from as the root may.
+    ensure_eq!(wider.len(), 2, "what is wider than asked for: {wider:?}");
     let ask = |restrict: bool| -> Result<(child::Facts, bool)> {
         let (prepared, report) = ruleset.prepare_best_effort_for_root(Path::new("/"))?;
         let new = Namespaces::USER | Namespaces::MOUNT | Namespaces::PID | Namespaces::NET;
         let isolation = Isolation { new, ids: Some(ns::mapped()), ..Isolation::default() };
         let mut fs = cofferdam_mountfs::RootFs::new(&root);
         fs.user_namespace = true;
-        fs.default_devices = false;
         fs.mounts = vec![cofferdam_mountfs::Mount::from_options("proc", "proc", "/proc", ["nosuid"])?];
         let made = fs.prepare(&cofferdam_mountfs::Host::probe()?)?;
-        let facts = ["list:/", "write:/data/x=x", "write:/etc/x=x", "write:/proc/self/comm=x", "spawn:1"];
+        let facts = [
+            "list:/",
+            "write:/data/x=x",
+            "write:/dev/null=x",
+            "write:/etc/x=x",
+            "write:/proc/self/comm=x",
+            "spawn:1",
+        ];
         let mut plan = child::plan(&[&["facts"], &facts[..]].concat())?;
         isolation.lower(&mut plan);
         made.lower(&mut plan)?;
@@ -342,6 +350,7 @@ fn container(ctx: &mut Context) -> Result {
     ensure_eq!(enforced, since(5, 13)?, "whether Landlock is there");
     ensure!(facts.get("list:/")?.contains("data"), "the root is listed: {facts:?}");
     ensure_eq!(facts.get("write:/data/x=x")?, "", "writing on the mount that is written to");
+    ensure_eq!(facts.get("write:/dev/null=x")?, "", "writing to a device");
     let wanted = if enforced { "!EACCES" } else { "" };
     ensure_eq!(facts.get("write:/etc/x=x")?, wanted, "writing in the container's root");
     ensure_eq!(facts.get("write:/proc/self/comm=x")?, wanted, "writing to procfs");

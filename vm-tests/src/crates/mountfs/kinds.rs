@@ -83,11 +83,11 @@ fn copy_up(ctx: &mut Context) -> Result {
     let data = ctx.scratch().join("image/data");
     fs::create_dir(data.join("dir"))?;
     fs::write(data.join("dir/file"), "text")?;
-    fs::set_permissions(data.join("dir/file"), Permissions::from_mode(0o4711))?;
     symlink("dir/file", data.join("link"))?;
     for path in ["dir", "dir/file"] {
         chown(data.join(path), Some(100_007), Some(100_007))?;
     }
+    fs::set_permissions(data.join("dir/file"), Permissions::from_mode(0o4711))?;
     fs::set_permissions(&data, Permissions::from_mode(0o1711))?;
     add(&mut root, "tmpfs", "tmpfs", "/data", &["tmpcopyup"])?;
     add(&mut root, "tmpfs", "tmpfs", "/etc", &["tmpcopyup", "ro", "mode=700"])?;
@@ -104,7 +104,6 @@ fn copy_up(ctx: &mut Context) -> Result {
         let (owner, top) =
             if way.user_namespace { ("7:7", "0:0") } else { ("100007:100007", "100000:100000") };
         let wanted = ["text", &format!("{owner} 104711"), &format!("{top} 41711"), "", "0:0 40700", "!EROFS"];
-        // Facts are looked at in the order of their names.
         for (fact, wanted) in asked.iter().zip(wanted) {
             ensure_eq!(facts.get(fact)?, wanted, "{fact}, {}", way.name);
         }
@@ -290,16 +289,17 @@ fn wrong_node(ctx: &mut Context) -> Result {
 }
 
 fn links(ctx: &mut Context) -> Result {
-    let mut root = light(ctx)?;
-    symlink("/own", ctx.scratch().join("image/dev/stdin"))?;
-    root.default_devices = true;
     for way in two_ways()? {
-        let facts =
-            ask(&way, &root, &["link:/dev/fd", "link:/dev/stdin", "link:/dev/stderr", "link:/dev/ptmx"])?;
+        let mut root = light(ctx)?;
+        symlink("/own", ctx.scratch().join("image/dev/stdin"))?;
+        root.default_devices = true;
+        let asked = ["link:/dev/fd", "link:/dev/stdin", "link:/dev/stderr", "link:/dev/ptmx"];
+        let facts = ask(&way, &root, &asked)?;
         ensure_eq!(facts.get("link:/dev/fd")?, "/proc/self/fd", "{}", way.name);
         ensure_eq!(facts.get("link:/dev/stdin")?, "/own", "the image's own, {}", way.name);
         ensure_eq!(facts.get("link:/dev/stderr")?, "/proc/self/fd/2", "{}", way.name);
         ensure_eq!(facts.get("link:/dev/ptmx")?, "!ENOENT", "without a devpts, {}", way.name);
+        fs::remove_dir_all(ctx.scratch().join("image"))?;
     }
     Ok(())
 }

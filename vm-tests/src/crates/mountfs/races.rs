@@ -138,7 +138,7 @@ fn held(way: &Way, root: &RootFs, step: Option<usize>, attack: impl FnOnce() -> 
         None => None,
     };
     let mut spawning = isolation.spawn(&plan, None)?;
-    isolation.map_ids(spawning.pid())?;
+    isolation.map_ids(&spawning)?;
     spawning.release()?;
     let pid = spawning.pid();
     if let Some(hold) = &mut hold {
@@ -188,7 +188,7 @@ fn naive(ctx: &mut Context) -> Result {
         plan.insert(enter, "naive", step);
     }
     let mut spawning = isolation.spawn(&plan, None)?;
-    isolation.map_ids(spawning.pid())?;
+    isolation.map_ids(&spawning)?;
     spawning.release()?;
     ensure!(inspect.reached(spawning.pid())?, "the child ended: {:?}", spawning.finish().err());
     ensure_eq!(marked(spawning.pid())?.1, 1, "mounts outside the root");

@@ -149,8 +149,12 @@ fn overlay_options(ctx: &mut Context) -> Result {
     root.mounts.push(proc()?);
     let mounts = seen(&ask(&plain()?, &root, &[MOUNTINFO])?)?;
     let options = &line(&mounts, "/")?.super_options;
-    for word in ["volatile", "metacopy=on"] {
-        ensure!(options.iter().any(|found| found == word), "{word} is not in {options:?}");
+    // Newer kernels show it as a way to synchronize.
+    for words in [["volatile", "fsync=volatile"], ["metacopy=on"; 2]] {
+        ensure!(
+            options.iter().any(|found| words.iter().any(|word| found == word)),
+            "{words:?} are not in {options:?}"
+        );
     }
     root.source = layers.overlay().option("nonsense", None).into();
     let error = root.prepare(&Host::probe()?).err().or_fail("a refusal")?;
@@ -331,9 +335,9 @@ fn host_root(ctx: &mut Context) -> Result {
 
 fn seen_from(_: &Context, root: &RootFs) -> Result {
     for way in two_ways()?.into_iter().filter(|way| !way.user_namespace).chain([plain()?]) {
-        let facts = ask(&way, root, &["file:/mountfs-canary", "list:/run", "write:/mountfs-canary=x"])?;
+        let facts = ask(&way, root, &["file:/mountfs-canary", "list:/proc", "write:/mountfs-canary=x"])?;
         ensure_eq!(facts.get("file:/mountfs-canary")?, "host", "{}", way.name);
-        ensure_eq!(facts.get("list:/run")?, "", "mounts of the host, {}", way.name);
+        ensure_eq!(facts.get("list:/proc")?, "", "mounts of the host, {}", way.name);
         ensure_eq!(facts.get("write:/mountfs-canary=x")?, "", "changing it, {}", way.name);
     }
     Ok(())

@@ -6,6 +6,7 @@ mod mounts;
 mod network;
 mod others;
 mod resources;
+mod syscalls;
 
 use super::{Steps, Tried};
 use cofferdam_sys::Errno;
@@ -38,6 +39,13 @@ pub(super) fn attempt(steps: &Steps, name: &str, arguments: &[&str]) -> Tried {
         ("setuid-exec", [program, capability, rest @ ..]) => {
             kernel::setuid_exec(steps, program, capability, rest)
         }
+        ("io-uring", []) => syscalls::io_uring(),
+        ("userfaultfd", []) => syscalls::userfaultfd(),
+        ("nested", []) => syscalls::nested(),
+        ("packet", []) => syscalls::packet(),
+        ("fsopen", []) => syscalls::fsopen(steps),
+        ("bpf", []) => syscalls::bpf(),
+        ("key", [name]) => syscalls::key(name),
         ("raw", [needle]) => network::raw(steps, needle),
         ("mtu", [interface, mtu]) => network::mtu(interface, mtu),
         ("threads", [count]) => resources::threads(steps, count),

@@ -1,52 +1,12 @@
-//! Tests of `cofferdam-ns`.
+//! Namespaces that a child gets anew.
 
-use super::child::{self, Sleeper};
-use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_ns::{ErrorKind, IdMap, IdMaps, Isolation, Namespace, Namespaces, NsKind};
+use super::mapped;
+use crate::crates::child::{self, Sleeper};
+use crate::registry::{Context, OrFail, Result};
+use cofferdam_ns::{ErrorKind, Isolation, Namespaces, NsKind};
 use cofferdam_sys::Errno;
 use cofferdam_sys::plan::Step;
 use std::fs;
-
-pub(super) const TESTS: &[Test] = &[
-    Test::integration(
-        "ns::each-kind-alone",
-        "Each kind of namespace can be had anew, the others stay",
-        each_kind_alone,
-    ),
-    Test::integration(
-        "ns::all-at-once",
-        "All namespaces can be had anew at once, as root of them",
-        all_at_once,
-    ),
-    Test::integration(
-        "ns::ids-are-mapped",
-        "Root inside is the mapped user outside, on both sides",
-        ids_are_mapped,
-    ),
-    Test::integration("ns::pid-one", "The child is process 1 of its new PID namespace", pid_one),
-    Test::integration("ns::join", "A child joins another's namespaces, and its parent does not", join),
-    Test::integration(
-        "ns::host-name-is-private",
-        "A host name set in a namespace stays there",
-        host_name_is_private,
-    ),
-    Test::integration(
-        "ns::limit-is-explained",
-        "At the limit of user namespaces the error says what to do",
-        limit_is_explained,
-    ),
-    Test::integration(
-        "ns::unshared-host-name",
-        "Without a UTS namespace of its own a container cannot rename the host",
-        unshared_host_name,
-    ),
-];
-
-/// Root of a new user namespace is host user 100000.
-pub(super) fn mapped() -> IdMaps {
-    let map = || vec![IdMap::new(0, 100_000, 65_536)];
-    IdMaps { uid: map(), gid: map() }
-}
 
 fn fact(kind: NsKind) -> String {
     format!("link:/proc/self/ns/{}", kind.proc_name())
@@ -67,7 +27,7 @@ fn new_kinds(isolation: &Isolation) -> Result<Vec<NsKind>> {
     Ok(found)
 }
 
-fn each_kind_alone(_: &mut Context) -> Result {
+pub(super) fn each_kind_alone(_: &mut Context) -> Result {
     for kind in NsKind::ALL {
         let ids = if kind == NsKind::User { Some(mapped()) } else { None };
         let isolation = Isolation { new: kind.flag(), ids, ..Isolation::default() };
@@ -76,13 +36,13 @@ fn each_kind_alone(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn all_at_once(_: &mut Context) -> Result {
+pub(super) fn all_at_once(_: &mut Context) -> Result {
     let isolation = Isolation { new: Namespaces::all(), ids: Some(mapped()), ..Isolation::default() };
     ensure_eq!(new_kinds(&isolation)?, NsKind::ALL, "namespaces that are new");
     Ok(())
 }
 
-fn ids_are_mapped(_: &mut Context) -> Result {
+pub(super) fn ids_are_mapped(_: &mut Context) -> Result {
     let isolation = Isolation { new: Namespaces::USER, ids: Some(mapped()), ..Isolation::default() };
     let asked = ["file:/proc/self/status", "file:/proc/self/uid_map", "file:/proc/self/setgroups"];
     let facts = child::ask(&isolation, None, vec![], &asked)?;
@@ -102,7 +62,7 @@ fn ids_are_mapped(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn pid_one(_: &mut Context) -> Result {
+pub(super) fn pid_one(_: &mut Context) -> Result {
     let isolation = Isolation { new: Namespaces::PID, ..Isolation::default() };
     let facts = child::ask(&isolation, None, vec![], &["file:/proc/self/status"])?;
     let pids = facts.status("NSpid")?;
@@ -110,31 +70,7 @@ fn pid_one(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn join(_: &mut Context) -> Result {
-    let new = Namespaces::UTS | Namespaces::IPC | Namespaces::NET | Namespaces::PID;
-    let isolation = Isolation { new, ..Isolation::default() };
-    let name = vec![("name the host", Step::HostName(b"first".to_vec()))];
-    let first = Sleeper::start(&isolation, None, name)?;
-    let kinds = [NsKind::Uts, NsKind::Ipc, NsKind::Network, NsKind::Pid];
-    let own = |kind| Namespace::of_process(0, kind)?.identity();
-    let before = kinds.map(|kind| own(kind).ok());
-
-    let mut join = vec![];
-    for kind in kinds {
-        join.push(Namespace::of_process(first.pid(), kind)?);
-    }
-    let second = Isolation { join, ..Isolation::default() };
-    let asked = ["file:/proc/sys/kernel/hostname", "file:/proc/self/status", "link:/proc/self/ns/net"];
-    let facts = child::ask(&second, None, vec![], &asked)?;
-    ensure_eq!(facts.get(asked[0])?, "first", "the host name that the second child sees");
-    ensure!(facts.status("NSpid")?.ends_with(" 2"), "its process ids: {}", facts.status("NSpid")?);
-    let network = fs::read_link(format!("/proc/{}/ns/net", first.pid()))?;
-    ensure_eq!(facts.get(asked[2])?, network.to_string_lossy(), "its network namespace");
-    ensure_eq!(kinds.map(|kind| own(kind).ok()), before, "the parent's own namespaces");
-    Ok(())
-}
-
-fn host_name_is_private(_: &mut Context) -> Result {
+pub(super) fn host_name_is_private(_: &mut Context) -> Result {
     let isolation = Isolation { new: Namespaces::UTS, ..Isolation::default() };
     let steps = vec![
         ("name the host", Step::HostName(b"inside".to_vec())),
@@ -148,7 +84,7 @@ fn host_name_is_private(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn limit_is_explained(_: &mut Context) -> Result {
+pub(super) fn limit_is_explained(_: &mut Context) -> Result {
     const LIMIT: &str = "/proc/sys/user/max_user_namespaces";
     let before = fs::read_to_string(LIMIT)?;
     fs::write(LIMIT, "0")?;
@@ -164,7 +100,7 @@ fn limit_is_explained(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn unshared_host_name(_: &mut Context) -> Result {
+pub(super) fn unshared_host_name(_: &mut Context) -> Result {
     let steps = || vec![("name the host", Step::HostName(b"taken".to_vec()))];
     let isolation = Isolation { new: Namespaces::USER, ids: Some(mapped()), ..Isolation::default() };
     let error = child::ask(&isolation, None, steps(), &[]).err().or_fail("a refusal")?.to_string();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 /// One call; without numbers it is made with all ones.
-pub(super) fn call(text: &str) -> io::Result<String> {
+pub(crate) fn call(text: &str) -> io::Result<String> {
     let (arch, text) = arch(text)?;
     let (name, numbers) = text.split_once('=').unwrap_or((text, ""));
     let number = arch.number(name).ok_or_else(|| io::Error::other(format!("{arch} has no {name}")))?;
@@ -27,7 +27,7 @@ pub(super) fn call(text: &str) -> io::Result<String> {
 }
 
 /// A call on a thread of its own: what it gave, or that the thread is gone without a word.
-pub(super) fn on_a_thread(text: &str) -> io::Result<String> {
+pub(crate) fn on_a_thread(text: &str) -> io::Result<String> {
     let threads = || Ok::<_, io::Error>(fs::read_dir("/proc/self/task")?.count());
     let before = threads()?;
     let text = text.to_owned();
@@ -48,7 +48,7 @@ pub(super) fn on_a_thread(text: &str) -> io::Result<String> {
 }
 
 /// Every call of a range of numbers, with all ones: lines of number and value, `-` for one that is not made.
-pub(super) fn sweep(text: &str) -> io::Result<String> {
+pub(crate) fn sweep(text: &str) -> io::Result<String> {
     let (arch, range) = arch(text)?;
     let (from, to) = range.split_once('-').ok_or_else(|| io::Error::other("no range"))?;
     let (from, to) = (integer(from)?, integer(to)?);
