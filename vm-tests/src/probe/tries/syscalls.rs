@@ -41,7 +41,7 @@ pub(super) fn bpf() -> Tried {
     use cofferdam_sys::bpf::{Instruction, PROG_TYPE_CGROUP_DEVICE, prog_load};
     // `r0 = 0; exit`.
     let program = [0xb7, 0x95].map(|code| Instruction { code, registers: 0, offset: 0, immediate: 0 });
-    prog_load(PROG_TYPE_CGROUP_DEVICE, &program, c"", &mut []).map(|_| Value::Null)
+    prog_load(PROG_TYPE_CGROUP_DEVICE, &program, c"", c"", &mut []).map(|_| Value::Null)
 }
 
 /// Puts a key into the kernel.
