@@ -61,14 +61,14 @@ pub const PROBES: &[Probe] = &[
         "not reported"
     ),
     Probe {
-        name: "misc controller",
+        name: "misc_controller",
         since: "5.13",
         used_for: "limits of scalar resources",
         without: "refused",
         ask: || has_controller("misc"),
     },
     Probe {
-        name: "dmem controller",
+        name: "dmem_controller",
         since: "6.14",
         used_for: "limits of device memory",
         without: "refused",
@@ -82,7 +82,7 @@ pub const PROBES: &[Probe] = &[
         ask: has_psi,
     },
     Probe {
-        name: "cgroup device programs",
+        name: "cgroup_device_programs",
         since: "4.15",
         used_for: "device lists on v2, replaced in one step (5.6)",
         without: "refused",

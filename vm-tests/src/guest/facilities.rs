@@ -10,13 +10,8 @@ type Probe = fn() -> io::Result<bool>;
 /// [`features`]), `fs:NAME` (a filesystem that is registered now), `v2:NAME` and `v1:NAME` (a cgroup
 /// controller in use by that version).
 const NAMED: &[(&str, Probe)] = &[
-    ("cgroup_kill", || Ok(in_case_cgroup("cgroup.kill"))),
-    ("cgroup_psi", || Ok(in_case_cgroup("memory.pressure"))),
     ("kexec", || Ok(Path::new("/sys/kernel/kexec_loaded").exists())),
-    ("memory_peak", || Ok(in_case_cgroup("memory.peak"))),
-    ("psi", || Ok(Path::new("/proc/pressure/memory").exists())),
     ("sysrq", || Ok(Path::new("/proc/sysrq-trigger").exists())),
-    ("time_namespace", || Ok(Path::new("/proc/self/ns/time").exists())),
 ];
 
 /// Whether there is a probe of that name.
@@ -50,11 +45,6 @@ pub fn has(name: &str) -> io::Result<bool> {
         Some((_, probe)) => probe(),
         None => Err(io::Error::other(format!("there is no probe for {name}"))),
     }
-}
-
-/// Whether a cgroup v2 below the root has this file.
-fn in_case_cgroup(file: &str) -> bool {
-    super::cgroups::CASE_V2.iter().any(|dir| Path::new(dir).join(file).exists())
 }
 
 /// Whether the file has this word.

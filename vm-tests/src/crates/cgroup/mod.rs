@@ -11,7 +11,7 @@ use super::child::{self, Sleeper};
 use super::kernel::since;
 use crate::guest::cgroups::Layout;
 use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_cgroup::{Branch, Cgroup, Controllers, Hierarchy, Limits, PROBES, Positions};
+use cofferdam_cgroup::{Branch, Cgroup, Controllers, Hierarchy, Limits, Positions, probe::PROBES};
 use cofferdam_ns::Isolation;
 use std::time::Duration;
 
@@ -442,7 +442,7 @@ fn layout_is_seen(ctx: &mut Context) -> Result {
 
 /// What has no answer by the version alone: it hangs on how a kernel was built.
 const BY_OPTION: [&str; 5] =
-    ["psi", "misc controller", "dmem controller", "memory.zswap.max", "memory.zswap.writeback"];
+    ["psi", "misc_controller", "dmem_controller", "memory.zswap.max", "memory.zswap.writeback"];
 
 fn facilities(ctx: &mut Context) -> Result {
     let group = Group::with(&["cpu", "cpuset", "io", "memory", "pids"], &Limits::default())?;
