@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use cofferdam_mountfs::{
-    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, PROBES, RootFs, RootSource,
+    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, RootFs, RootSource,
+use cofferdam_mountfs::probe::PROBES;
 };
 
 use super::add;
