@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use cofferdam_mountfs::{
-    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, RootFs, RootSource,
-use cofferdam_mountfs::probe::PROBES;
+    Api, ErrorKind, IdMaps, Idmap, IdmapSource, Mount, Overlay, RootFs, RootSource, probe::PROBES,
 };
 
 use super::add;
