@@ -166,6 +166,12 @@ pub(super) const TESTS: &[Test] = &[
     )
     .cgroup("v2"),
     Test::integration(
+        "cgroup::device-list-keeps-its-place",
+        "An update takes the place of the old device list, and leaves those of others",
+        devices::keeps_its_place,
+    )
+    .cgroup("v2"),
+    Test::integration(
         "cgroup::device-list-is-replaced-at-once",
         "At no moment none or both of two device lists are in force",
         devices::replaced_atomically,
