@@ -246,6 +246,7 @@ fn default_devices(ctx: &mut Context) -> Result {
 
 fn masks(ctx: &mut Context) -> Result {
     let mut root = RootFs::new(image(ctx)?);
+    root.default_devices = false;
     let asked = ["file:/etc/password", "list:/secret", "write:/secret/more=x"];
     let found = |facts: &Facts| -> Result<[String; 2]> {
         Ok([facts.get(asked[0])?.to_owned(), facts.get(asked[1])?.to_owned()])
@@ -263,6 +264,7 @@ fn masks(ctx: &mut Context) -> Result {
 
 fn read_only(ctx: &mut Context) -> Result {
     let mut root = RootFs::new(image(ctx)?);
+    root.default_devices = false;
     root.mounts = vec![tmpfs("/tmp")?];
     let asked = ["write:/data/file=x", "write:/tmp/file=x"];
     let facts = ask(&contained()?, &root, &asked)?;
@@ -281,6 +283,7 @@ fn read_only_paths(ctx: &mut Context) -> Result {
     let before = fs::read_to_string(KNOB)?;
     let attempt = format!("write:{KNOB}={}", before.trim());
     let mut root = RootFs::new(image(ctx)?);
+    root.default_devices = false;
     root.mounts = vec![proc()?];
     for (way, control) in [(contained()?, "!EACCES"), (plain()?, "")] {
         ensure_eq!(ask(&way, &root, &[&attempt])?.get(&attempt)?, control, "without, {}", way.name);
@@ -301,6 +304,7 @@ fn recursive_read_only(ctx: &mut Context) -> Result {
     let _inner = Mounted::new(&entry)?;
     writable(&inner.join("file"))?;
     let mut root = RootFs::new(image(ctx)?);
+    root.default_devices = false;
     let bind = |options: [&str; 2]| Mount::from_options("bind", &outer, "/data", options);
     let attempt = "write:/data/inner/file=x";
     for way in ways()? {
@@ -322,6 +326,7 @@ fn links_stay_inside(ctx: &mut Context) -> Result {
     symlink("/run", image.join("absolute"))?;
     symlink("../../../../run", image.join("up"))?;
     let mut root = RootFs::new(&image);
+    root.default_devices = false;
     root.mounts = vec![tmpfs("/absolute/planted")?, tmpfs("/up/grown")?];
     for way in ways()? {
         let facts = ask(&way, &root, &["list:/run", "write:/run/planted/file=x"])?;
