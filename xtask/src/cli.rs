@@ -39,6 +39,8 @@ pub enum Command {
     Alone(Alone),
     /// Feed the parsers with random input, from the seeds of `fuzz/seeds`.
     Fuzz(Fuzz),
+    /// Run the tests of the crate with unsafe code under the address sanitizer.
+    Sanitize,
     /// Ask every crate's probes on all kernels and write `docs/kernel-features.md`.
     Features(Features),
     /// Run a program in a guest; for `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="cargo xtask runner --"`.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::tally::{Tally, check, count, step};
-use super::{alone, enosys, fuzz};
+use super::{alone, enosys, fuzz, sanitize};
 use crate::cli::{Command as Xtask, Test};
 use crate::lab::build::TARGET;
 use crate::output;
@@ -51,6 +51,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         step(&format!("tests without {calls}"), &mut tally, || enosys::run(workspace, calls, &[]))?;
     }
     step("each crate alone in a project", &mut tally, || Ok(alone::all(workspace)))?;
+    step("sys under the address sanitizer", &mut tally, || sanitize::part(workspace))?;
     step("fuzz targets", &mut tally, || fuzz::all(workspace, fuzz::SHORT))?;
     if !args.no_vm {
         step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace, None))?;

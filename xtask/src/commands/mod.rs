@@ -8,6 +8,7 @@ mod features;
 mod fuzz;
 mod kernels;
 mod runner;
+mod sanitize;
 mod support;
 mod tally;
 mod tidy;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Features(args) => features::run(&workspace, &args),
         Command::Alone(args) => alone::run(&workspace, &args),
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
+        Command::Sanitize => sanitize::run(&workspace),
         Command::Runner(args) => runner::run(&workspace, &args),
     }
 }
