@@ -50,17 +50,22 @@ impl Control {
     pub(crate) fn create(plan: &CgroupPlan, place: Option<&Place>, id: &ContainerId) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
         let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
-        let cgroup =
-            AnyCgroup::create(&hierarchy, &plan.path, &controllers(plan, &hierarchy)).map_err(|error| {
-                match error.kind() {
-                    CgroupErrorKind::AlreadyExists => Error::new(
-                        ErrorKind::Exists,
-                        format!("the cgroup of container {id} is in use: {error}"),
-                    )
-                    .with_hint("choose another id or cgroupsPath, or end the container that has it"),
-                    _ => start(error),
-                }
-            })?;
+        let needed = controllers(plan, &hierarchy);
+        let usual = needed.iter().chain(usual(&hierarchy)).collect::<Controllers>();
+        let made = match AnyCgroup::create(&hierarchy, &plan.path, &usual) {
+            // Nothing that the config asks for needs them: a caller may have only a part of the hierarchy.
+            Err(error) if usual != needed && error.kind() != CgroupErrorKind::AlreadyExists => {
+                AnyCgroup::create(&hierarchy, &plan.path, &needed)
+            }
+            made => made,
+        };
+        let cgroup = made.map_err(|error| match error.kind() {
+            CgroupErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::Exists, format!("the cgroup of container {id} is in use: {error}"))
+                    .with_hint("choose another id or cgroupsPath, or end the container that has it")
+            }
+            _ => start(error),
+        })?;
         match configure(&cgroup, plan) {
             Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place.clone()) }),
             Err(error) => Err(match cgroup.delete() {
@@ -192,6 +197,16 @@ fn prune(hierarchy: &Hierarchy, path: &str, made: usize) {
         // Only an empty one can be removed; who makes a cgroup in it at this moment makes it anew.
         let _ = parents.try_for_each(|parent| std::fs::remove_dir(point.join(parent)));
     }
+}
+
+/// What `update` may limit and `events` tells of later, where the host has it.
+fn usual(hierarchy: &Hierarchy) -> Vec<&'static str> {
+    const USUAL: [&str; 4] = ["cpu", "io", "memory", "pids"];
+    let v2 = hierarchy.v2().and_then(|_| Cgroup::root(hierarchy).ok()?.controllers().ok());
+    let there = |name: &&str| {
+        hierarchy.v1_of(name).is_some() || v2.as_ref().is_some_and(|controllers| controllers.contains(name))
+    };
+    USUAL.into_iter().filter(there).collect()
 }
 
 /// What the limits need, and on v1 the controller of devices: v2 has a program for them.
