@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::State;
 use crate::{Error, ErrorKind, Result};
 
-pub(crate) use outside::run;
+pub(crate) use outside::{poststop, run};
 
 /// One hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

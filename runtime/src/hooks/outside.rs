@@ -25,13 +25,25 @@ pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State) -> Result<()> {
         return Ok(());
     }
     let text = json(state)?;
+    hooks.iter().enumerate().try_for_each(|(number, hook)| numbered(kind, number, hook, &text))
+}
+
+/// Runs the `poststop` hooks. One that fails is told and does not keep the others from running (runtime-spec,
+/// runtime, "Lifecycle").
+pub(crate) fn poststop(hooks: &[Hook], state: &State, warn: &mut dyn FnMut(&str)) {
+    let Ok(text) = json(state) else { return };
     for (number, hook) in hooks.iter().enumerate() {
-        one(hook, &text).map_err(|why| {
-            Error::new(ErrorKind::Hook, format!("{}: {why}", about(kind, number)))
-                .with_hint(format!("the hook is {}", hook.path.display()))
-        })?;
+        if let Err(error) = numbered("poststop", number, hook, &text) {
+            warn(&error.to_string());
+        }
     }
-    Ok(())
+}
+
+fn numbered(kind: &str, number: usize, hook: &Hook, state: &str) -> Result<()> {
+    one(hook, state).map_err(|why| {
+        Error::new(ErrorKind::Hook, format!("{}: {why}", about(kind, number)))
+            .with_hint(format!("the hook is {}", hook.path.display()))
+    })
 }
 
 fn one(hook: &Hook, state: &str) -> std::result::Result<(), String> {

@@ -13,7 +13,7 @@ use super::{Runtime, Warn, pid_file};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
-use crate::{Container, ContainerId, Error, ErrorKind, Result};
+use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
 /// What `create` and `run` are told beside the bundle.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ impl Runtime {
         let mut attempt = self.attempt(id, bundle, options, true, warn)?;
         match create(&mut attempt, options, warn) {
             Ok(()) => Ok(()),
-            Err(error) => Err(attempt.undo(error)),
+            Err(error) => Err(attempt.undo(error, warn)),
         }
     }
 
@@ -124,13 +124,13 @@ impl Runtime {
 }
 
 impl Attempt<'_> {
-    /// Removes what was made for a container that did not come to be.
-    pub(super) fn undo(self, error: Error) -> Error {
-        let error = match self.control.remove() {
-            Ok(()) => error,
-            Err(cleanup) => return error.with_cleanup(cleanup),
-        };
-        match self.directory.remove() {
+    /// Removes what was made for a container that did not come to be. Its `poststop` hooks run, for those of
+    /// the hooks before them that did.
+    pub(super) fn undo(self, error: Error, warn: Warn<'_>) -> Error {
+        let removed = self.control.remove().map_err(|cleanup| cleanup.to_string());
+        let removed = removed.and_then(|()| self.directory.remove().map_err(|cleanup| cleanup.to_string()));
+        hooks::poststop(&self.record.poststop, &State::new(&self.record, Status::Stopped), warn);
+        match removed {
             Ok(()) => error,
             Err(cleanup) => error.with_cleanup(cleanup),
         }

@@ -58,13 +58,7 @@ impl Runtime {
 /// Kills, removes, and runs the hooks that come after the end.
 pub(super) fn remove(directory: Locked<'_>, record: &Record, warn: Warn<'_>) -> Result<()> {
     remove_all(directory, record)?;
-    let state = State::new(record, Status::Stopped);
-    for hook in &record.poststop {
-        // A failure is told and does not keep the others from running (runtime-spec, "Lifecycle").
-        if let Err(error) = hooks::run("poststop", std::slice::from_ref(hook), &state) {
-            warn(&error.to_string());
-        }
-    }
+    hooks::poststop(&record.poststop, &State::new(record, Status::Stopped), warn);
     Ok(())
 }
 

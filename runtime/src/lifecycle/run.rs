@@ -45,11 +45,11 @@ impl Runtime {
         // Taken before the child exists, so that no signal for it is lost.
         let signals = match Signals::take() {
             Ok(signals) => signals,
-            Err(number) => return Err(attempt.undo(run::os("take over signals", number))),
+            Err(number) => return Err(attempt.undo(run::os("take over signals", number), warn)),
         };
         let (child, record) = match launch(&mut attempt, options, warn) {
             Ok(running) => running,
-            Err(error) => return Err(attempt.undo(error)),
+            Err(error) => return Err(attempt.undo(error, warn)),
         };
         let Attempt { container, directory, .. } = attempt;
         let running = State::new(&record, Status::Running);
