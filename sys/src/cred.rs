@@ -68,7 +68,7 @@ pub fn capset(sets: CapSets) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }
 
-/// `prctl(PR_CAPBSET_READ, cap)`: whether the bounding set holds a capability.
+/// `prctl(PR_CAPBSET_READ, cap)`: whether the bounding set holds a capability (`prctl(2)`).
 ///
 /// # Errors
 /// `EINVAL` for a number that the kernel does not know.
@@ -76,7 +76,7 @@ pub fn bounding_has(cap: u8) -> Result<bool> {
     Ok(prctl_value(libc::PR_CAPBSET_READ, cap.into(), 0)? == 1)
 }
 
-/// `prctl(PR_CAPBSET_DROP, cap)`.
+/// `prctl(PR_CAPBSET_DROP, cap)` (`prctl(2)`).
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETPCAP`, `EINVAL` for a number that the kernel does not know.
@@ -84,7 +84,7 @@ pub fn bounding_drop(cap: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, cap.into(), 0)
 }
 
-/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap)`.
+/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap)` (`prctl(2)`, Linux 4.3).
 ///
 /// # Errors
 /// `EINVAL` for a number that the kernel does not know.
@@ -93,7 +93,7 @@ pub fn ambient_has(cap: u8) -> Result<bool> {
     Ok(prctl_value(libc::PR_CAP_AMBIENT, is_set.into(), cap.into())? == 1)
 }
 
-/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap)`.
+/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap)` (`prctl(2)`, Linux 4.3).
 ///
 /// # Errors
 /// `EPERM` unless the capability is permitted and inheritable.
@@ -101,7 +101,7 @@ pub fn ambient_raise(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.unsigned_abs().into(), cap.into())
 }
 
-/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, cap)`.
+/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, cap)` (`prctl(2)`, Linux 4.3).
 ///
 /// # Errors
 /// `EINVAL` for a number that the kernel does not know.
@@ -109,7 +109,7 @@ pub fn ambient_lower(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_LOWER.unsigned_abs().into(), cap.into())
 }
 
-/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)`.
+/// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)` (`prctl(2)`, Linux 4.3).
 ///
 /// # Errors
 /// None in practice.
@@ -117,7 +117,7 @@ pub fn ambient_clear() -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs().into(), 0)
 }
 
-/// `prctl(PR_SET_KEEPCAPS, 1 or 0)`: whether permitted capabilities survive a change from uid 0.
+/// `prctl(PR_SET_KEEPCAPS, 1 or 0)`: whether permitted capabilities survive a change from uid 0 (`prctl(2)`).
 ///
 /// # Errors
 /// `EPERM` when the secure bits lock it.
@@ -125,7 +125,7 @@ pub fn set_keepcaps(keep: bool) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0)
 }
 
-/// `prctl(PR_SET_SECUREBITS, bits)`, each bit as [`securebits`] gives it.
+/// `prctl(PR_SET_SECUREBITS, bits)`, each bit as [`securebits`] gives it (`prctl(2)`).
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETPCAP`, for a locked bit, and for one that the kernel does not know.
@@ -133,7 +133,7 @@ pub fn set_securebits(bits: u32) -> Result<()> {
     prctl(libc::PR_SET_SECUREBITS, bits.into(), 0)
 }
 
-/// `prctl(PR_GET_SECUREBITS)`.
+/// `prctl(PR_GET_SECUREBITS)` (`prctl(2)`).
 ///
 /// # Errors
 /// None in practice.

@@ -28,7 +28,7 @@ bitflags::bitflags! {
     }
 }
 
-/// `keyctl(KEYCTL_GET_KEYRING_ID, key, 0)`: the serial number of a key, for a special one such as [`SESSION`].
+/// `keyctl(KEYCTL_GET_KEYRING_ID, key, 0)`: the serial number of a key, for a special one such as [`SESSION`] (`keyctl(2)`).
 ///
 /// # Errors
 /// `ENOKEY` when there is no such keyring, `EACCES` for one that may not be searched, `ENOSYS` on a kernel
@@ -39,7 +39,7 @@ pub fn id(key: i32) -> Result<i32> {
     i32::try_from(id).map_err(|_| Errno::EINVAL)
 }
 
-/// `keyctl(KEYCTL_DESCRIBE, key, buffer, size)`: `type;uid;gid;permissions;description`.
+/// `keyctl(KEYCTL_DESCRIBE, key, buffer, size)`: `type;uid;gid;permissions;description` (`keyctl(2)`).
 ///
 /// # Errors
 /// `EACCES` for a key that may not be viewed, otherwise as [`id`].
@@ -55,7 +55,7 @@ pub fn describe(key: i32) -> Result<String> {
     String::from_utf8(text).map_err(|_| Errno::EILSEQ)
 }
 
-/// `keyctl(KEYCTL_SETPERM, key, permissions)`: who may use a key.
+/// `keyctl(KEYCTL_SETPERM, key, permissions)`: who may use a key (`keyctl(2)`).
 ///
 /// # Errors
 /// `EACCES` for a key that is not the caller's, without `CAP_SYS_ADMIN`; otherwise as [`id`].

@@ -37,7 +37,7 @@ pub fn set(mode: i32, nodes: &[u64]) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, max) }).map(drop)
 }
 
-/// `long get_mempolicy(int *mode, unsigned long *nodes, unsigned long max, NULL, 0)` of the calling thread.
+/// `long get_mempolicy(int *mode, unsigned long *nodes, unsigned long max, NULL, 0)` of the calling thread (`get_mempolicy(2)`).
 ///
 /// # Errors
 /// `ENOSYS` on a kernel without NUMA.

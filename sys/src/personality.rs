@@ -26,7 +26,7 @@ pub fn set(persona: u32) -> Result<()> {
     check_int(unsafe { libc::personality(persona.into()) }).map(drop)
 }
 
-/// `int personality(0xffffffff)`: the calling thread's.
+/// `int personality(0xffffffff)`: the calling thread's (`personality(2)`).
 ///
 /// # Errors
 /// `EPERM` where a seccomp filter refuses the question.

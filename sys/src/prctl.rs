@@ -8,7 +8,7 @@ use crate::call::check_int;
 use crate::process::{prctl, prctl_value};
 use crate::{Errno, Result};
 
-/// `prctl(PR_GET_DUMPABLE)`: 0 nobody may inspect the process, 1 its user may, 2 only root may.
+/// `prctl(PR_GET_DUMPABLE)`: 0 nobody may inspect the process, 1 its user may, 2 only root may (`prctl(2)`).
 ///
 /// # Errors
 /// None in practice.
@@ -16,7 +16,7 @@ pub fn dumpable() -> Result<i32> {
     prctl_value(libc::PR_GET_DUMPABLE, 0, 0)
 }
 
-/// `prctl(PR_GET_PDEATHSIG, &signal)`: the signal for when the thread that made the caller ends; 0 for none.
+/// `prctl(PR_GET_PDEATHSIG, &signal)`: the signal for when the thread that made the caller ends; 0 for none (`prctl(2)`).
 ///
 /// # Errors
 /// None in practice.
@@ -27,7 +27,7 @@ pub fn parent_death_signal() -> Result<i32> {
     Ok(signal)
 }
 
-/// `prctl(PR_GET_CHILD_SUBREAPER, &flag)`: whether orphans below the caller become its children.
+/// `prctl(PR_GET_CHILD_SUBREAPER, &flag)`: whether orphans below the caller become its children (`prctl(2)`).
 ///
 /// # Errors
 /// None in practice.
@@ -38,7 +38,7 @@ pub fn child_subreaper() -> Result<bool> {
     Ok(flag != 0)
 }
 
-/// `prctl(PR_SET_NAME, name)`: the name of the calling thread in `/proc/TID/comm`; 15 bytes of it count.
+/// `prctl(PR_SET_NAME, name)`: the name of the calling thread in `/proc/TID/comm`; 15 bytes of it count (`prctl(2)`).
 ///
 /// # Errors
 /// None in practice.

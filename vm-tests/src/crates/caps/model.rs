@@ -32,6 +32,8 @@ fn walk(case: &dyn Debug, changes: &[Change], rules: Rules) -> Result<Credential
 /// A thread's changes, and the program that it then executes.
 #[derive(Debug, Clone)]
 struct Case {
+    /// Whether the kernel must accept every change, so that the case is about what it says.
+    sure: bool,
     groups: Vec<u32>,
     changes: Vec<Change>,
     program: Program,
@@ -43,6 +45,11 @@ impl Case {
         self.prepare(path)?;
         on_a_thread(|| {
             cofferdam_sys::cred::setgroups(&self.groups)?;
+            let refused = |change: &&Change| change.apply().is_err();
+            if self.sure {
+                let refused = on_a_thread(|| Ok(self.changes.iter().find(refused)))?;
+                ensure_eq!(refused, None, "what the kernel refuses of {self:#?}");
+            }
             let before = walk(self, &self.changes, rules)?;
             let expected = before.execve(&self.program, rules);
             let found = execute(path.to_str().or_fail("a path in UTF-8")?)?;
@@ -175,7 +182,7 @@ impl Random {
             changes.push(Change::NoNewPrivs);
         }
         let groups = self.pick(&[&[][..], &[1001], &[0, 5]])?.to_vec();
-        Ok(Case { groups, changes, program: self.program()? })
+        Ok(Case { sure: false, groups, changes, program: self.program()? })
     }
 }
 
@@ -249,7 +256,7 @@ const RULES: &[(&[Change], Program)] = &[
 pub(super) fn fixed(ctx: &mut Context) -> Result {
     let (path, rules) = (copy(ctx)?, rules()?);
     for (changes, program) in RULES {
-        let case = Case { groups: vec![1001], changes: changes.to_vec(), program: *program };
+        let case = Case { sure: true, groups: vec![1001], changes: changes.to_vec(), program: *program };
         case.run(&path, rules)?;
     }
     Ok(())
