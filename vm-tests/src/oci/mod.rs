@@ -23,8 +23,6 @@ use crate::registry::Test;
 pub const TESTS: &[&[Test]] = &[
     apparmor::TESTS,
     cgroups::TESTS,
-    filesystem::TESTS,
-    cgroups::TESTS,
     commands::TESTS,
     exec::TESTS,
     filesystem::TESTS,
