@@ -110,7 +110,7 @@ fn update_resources(ctx: &mut Context) -> Result {
 }
 
 fn events(ctx: &mut Context) -> Result {
-    let mut bundle = Bundle::hardened(ctx, "events");
+    let mut bundle = Bundle::hardened(ctx, "events-stats");
     let container = bundle.probe(&["sleep", "100"]).create()?;
     let ended = container.order(&["events", "--stats"])?;
     if ended.status != 0 && !ctx.own_runtime() {

@@ -5,7 +5,8 @@ use crate::guest::paths;
 use crate::registry::{Context, OrFail, Result, Test};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::hooks-order", "All hooks run in order, outside and inside", order),
@@ -38,6 +39,14 @@ fn ending(path: &str, status: &str) -> Value {
     json!({ "path": path, "args": ["probe", "exit", status] })
 }
 
+/// An empty file for notes. A hook in the container's user namespace is nobody to the host's files.
+fn notebook(ctx: &Context) -> Result<PathBuf> {
+    let path = ctx.scratch().join("notes");
+    fs::write(&path, "")?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+    Ok(path)
+}
+
 /// What hooks have noted: the word of each and what it saw.
 fn notes(file: &Path) -> Result<Vec<(String, Value)>> {
     let text = fs::read_to_string(file).unwrap_or_default();
@@ -50,7 +59,7 @@ fn notes(file: &Path) -> Result<Vec<(String, Value)>> {
 
 fn order(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "hooks-order");
-    let file = ctx.scratch().join("notes");
+    let file = notebook(ctx)?;
     for kind in ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] {
         bundle.set(&format!("/hooks/{kind}"), json!([hook(&file, kind), hook(&file, &format!("{kind}-2"))]));
     }
@@ -85,7 +94,7 @@ fn order(ctx: &mut Context) -> Result {
 
 fn state(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "hooks-state");
-    let file = ctx.scratch().join("notes");
+    let file = notebook(ctx)?;
     for kind in ["createRuntime", "createContainer", "poststart", "poststop"] {
         bundle.set(&format!("/hooks/{kind}"), json!([hook(&file, kind)]));
     }
@@ -163,7 +172,7 @@ fn timeout(ctx: &mut Context) -> Result {
 
 fn poststop(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "hooks-poststop");
-    let file = ctx.scratch().join("notes");
+    let file = notebook(ctx)?;
     let hooks = json!([ending(paths::PROBE, "3"), hook(&file, "second")]);
     bundle.set("/hooks/poststop", hooks).probe(&["exit", "0"]);
     let container = bundle.create()?;
