@@ -84,7 +84,7 @@ fn features() -> Result<Value> {
             "namespaces": namespaces(),
             "capabilities": caps,
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
-            "seccomp": { "enabled": false },
+            "seccomp": seccomp()?,
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
@@ -94,6 +94,36 @@ fn features() -> Result<Value> {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
         "potentiallyUnsafeConfigAnnotations": [],
+    }))
+}
+
+/// What a profile may use; of the flags, also which ones this kernel has.
+fn seccomp() -> Result<Value> {
+    use cofferdam_seccomp::{Arch, FilterFlags, Kernel};
+    const FLAGS: [(&str, FilterFlags); 4] = [
+        ("SECCOMP_FILTER_FLAG_LOG", FilterFlags::LOG),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FilterFlags::SPEC_ALLOW),
+        ("SECCOMP_FILTER_FLAG_TSYNC", FilterFlags::TSYNC),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FilterFlags::WAIT_KILLABLE_RECV),
+    ];
+    let kernel =
+        Kernel::ask().map_err(|error| crate::Error::new(crate::ErrorKind::System, error.to_string()))?;
+    let flags = |there: FilterFlags| -> Vec<&str> {
+        FLAGS.into_iter().filter(|(_, flag)| there.contains(*flag)).map(|(name, _)| name).collect()
+    };
+    let archs = Arch::all().filter(|arch| arch.is_possible()).map(|arch| format!("SCMP_ARCH_{arch}"));
+    // The old name of SCMP_ACT_KILL_THREAD.
+    let actions = kernel.actions.iter().map(ToString::to_string).chain(["SCMP_ACT_KILL".to_owned()]);
+    Ok(json!({
+        "enabled": true,
+        "actions": actions.collect::<Vec<_>>(),
+        "operators": [
+            "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
+            "SCMP_CMP_MASKED_EQ",
+        ],
+        "archs": archs.collect::<Vec<_>>(),
+        "knownFlags": flags(FilterFlags::all()),
+        "supportedFlags": flags(kernel.flags),
     }))
 }
 
@@ -116,6 +146,21 @@ fn namespaces() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seccomp_is_what_a_profile_may_use() {
+        let seccomp = seccomp().unwrap();
+        assert_eq!(seccomp["enabled"], true);
+        for (list, name) in [("actions", "SCMP_ACT_ERRNO"), ("supportedFlags", "SECCOMP_FILTER_FLAG_TSYNC")] {
+            assert!(seccomp[list].as_array().unwrap().contains(&json!(name)), "{list}: {seccomp}");
+        }
+        assert_eq!(seccomp["knownFlags"].as_array().unwrap().len(), 4);
+        // What is announced is read.
+        for action in seccomp["actions"].as_array().unwrap() {
+            let profile = json!({ "defaultAction": action });
+            serde_json::from_value::<oci_spec::runtime::LinuxSeccomp>(profile).unwrap();
+        }
+    }
 
     #[test]
     fn every_mount_option_is_read() {
