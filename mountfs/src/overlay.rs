@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::place::{c_string, host_path};
 use crate::prepare::value;
 use crate::tree::{Parameters, Tree};
-use crate::{Error, ErrorKind, Host, Result};
+use crate::{Error, ErrorKind, Host, Result, probe};
 
 /// An overlay: directories on top of one another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -167,17 +167,12 @@ fn set_layers(context: &Context<'_>, layers: &[CString]) -> Result<()> {
     if list.len() <= 255 {
         return context.set(c"lowerdir", &c_string("lowerdir", list)?);
     }
-    for layer in layers {
-        match context.set(c"lowerdir+", layer) {
-            Err(error) if error.errno() == Some(Errno::EINVAL) => {
-                let about = format!("{}: {} layers", context.about(), layers.len());
-                return Err(Error::new(ErrorKind::UnsupportedKernel, about)
-                    .with_hint("more layers than fit into one value need lowerdir+, Linux 6.7"));
-            }
-            set => set?,
-        }
+    let about = format!("{}: {} layers", context.about(), layers.len());
+    if !probe::overlay_layers_one_by_one().map_err(|errno| Error::system(about.clone(), errno))? {
+        return Err(Error::new(ErrorKind::UnsupportedKernel, about)
+            .with_hint("more layers than fit into one value need lowerdir+, Linux 6.7"));
     }
-    Ok(())
+    layers.iter().try_for_each(|layer| context.set(c"lowerdir+", layer))
 }
 
 /// A layer as `lowerdir` has it: a colon and a backslash are part of a name behind a backslash.

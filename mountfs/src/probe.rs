@@ -110,8 +110,14 @@ fn tmpfs_idmap() -> Result<bool> {
 ///
 /// # Errors
 /// `ENODEV` where the kernel has no overlay file system, `EPERM` without privilege.
-fn overlay_layers_one_by_one() -> Result<bool> {
+pub(crate) fn overlay_layers_one_by_one() -> Result<bool> {
     let context = mount::fsopen(c"overlay")?;
+    // Before Linux 6.5 every word is taken, and refused when the overlay is created.
+    match mount::fsconfig_string(context.as_fd(), c"no-option-of-any-kernel", c"/") {
+        Ok(()) => return Ok(false),
+        Err(Errno::EINVAL) => {}
+        Err(errno) => return Err(errno),
+    }
     match mount::fsconfig_string(context.as_fd(), c"lowerdir+", c"/") {
         Ok(()) => Ok(true),
         Err(Errno::EINVAL) => Ok(false),

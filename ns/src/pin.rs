@@ -16,8 +16,8 @@ use crate::{Error, ErrorKind, Namespace};
 impl Namespace {
     /// Pins the namespace to `path`, where [`Namespace::open`] finds it until [`unpin`].
     ///
-    /// A file is made there; its directory must exist, and be on a mount that does not propagate into the
-    /// namespace itself: a mount namespace can be pinned outside of it only. Needs `CAP_SYS_ADMIN` over the
+    /// A file is made there; its directory must exist, and for a mount namespace be on a private mount: one
+    /// that propagates into the namespace itself could never be freed. Needs `CAP_SYS_ADMIN` over the
     /// caller's mount namespace. When pinning fails, the file is removed again.
     ///
     /// # Errors
@@ -56,8 +56,9 @@ fn pin_error(number: Errno, step: String) -> Error {
     match number {
         Errno::EPERM => error.with_hint("a bind mount needs CAP_SYS_ADMIN over the caller's mount namespace"),
         Errno::EINVAL => error.with_hint(
-            "a mount namespace can be pinned in one with a lower id only, which an older one has; since Linux 6.18 \
-             each CPU numbers for itself, and a younger one may have the lower id by chance: make another one",
+            "a mount namespace can be pinned on a private mount only (mount --make-private), and in one with a lower \
+             id only, which an older one has; since Linux 6.18 each CPU numbers for itself, and a younger one may \
+             have the lower id by chance: make another one",
         ),
         _ => error,
     }

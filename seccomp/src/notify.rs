@@ -50,7 +50,8 @@ impl AsFd for Listener {
 impl Listener {
     /// Waits for the next call. A signal or a caller that is killed meanwhile does not end the wait.
     ///
-    /// Gives `None` when no process has the filter any more.
+    /// Gives `None` when no process has the filter any more; before Linux 6.11 one that has ended has it until it
+    /// was waited for.
     ///
     /// # Errors
     /// [`ErrorKind::Os`] with the kernel's answer.

@@ -37,7 +37,8 @@ pub(crate) fn on_a_thread(text: &str) -> io::Result<String> {
         if handle.is_finished() {
             return handle.join().map_err(|_| io::Error::other("the thread panicked"))?;
         }
-        if threads()? == before {
+        // A thread that ends well says so before it is gone.
+        if threads()? == before && !handle.is_finished() {
             // A thread that was killed never finishes, so that it must not be waited for.
             std::mem::forget(handle);
             return Ok("gone".to_owned());

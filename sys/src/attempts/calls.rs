@@ -2,8 +2,8 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::Result;
 use crate::call::{check, new_fd};
+use crate::{Errno, Result};
 
 /// A way to make a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,14 +165,18 @@ pub fn add_session_key(name: &std::ffi::CStr, payload: &[u8]) -> Result<i64> {
     check(unsafe { libc::syscall(libc::SYS_add_key, kind, name.as_ptr(), data, length, SESSION) })
 }
 
-/// `userfaultfd(UFFD_USER_MODE_ONLY | O_CLOEXEC)` (`userfaultfd(2)`).
+/// `userfaultfd(UFFD_USER_MODE_ONLY | O_CLOEXEC)` (`userfaultfd(2)`), before Linux 5.11 without the first flag.
 ///
 /// # Errors
 /// `ENOSYS` where the kernel has none.
 pub fn userfaultfd() -> Result<OwnedFd> {
     const USER_MODE_ONLY: libc::c_int = 1;
     // SAFETY: takes no pointer, and gives a new descriptor.
-    new_fd(unsafe { libc::syscall(libc::SYS_userfaultfd, USER_MODE_ONLY | libc::O_CLOEXEC) })
+    match new_fd(unsafe { libc::syscall(libc::SYS_userfaultfd, USER_MODE_ONLY | libc::O_CLOEXEC) }) {
+        // SAFETY: as above.
+        Err(Errno::EINVAL) => new_fd(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) }),
+        other => other,
+    }
 }
 
 /// `io_uring_setup(1, …)`: a ring (`io_uring_setup(2)`, Linux 5.1).

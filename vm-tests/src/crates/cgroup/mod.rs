@@ -447,8 +447,14 @@ fn layout_is_seen(ctx: &mut Context) -> Result {
 }
 
 /// What has no answer by the version alone: it hangs on how a kernel was built.
-const BY_OPTION: [&str; 5] =
-    ["psi", "misc_controller", "dmem_controller", "memory.zswap.max", "memory.zswap.writeback"];
+const BY_OPTION: [&str; 6] = [
+    "psi",
+    "io.prio.class",
+    "misc_controller",
+    "dmem_controller",
+    "memory.zswap.max",
+    "memory.zswap.writeback",
+];
 
 fn facilities(ctx: &mut Context) -> Result {
     let group = Group::with(&["cpu", "cpuset", "io", "memory", "pids"], &Limits::default())?;

@@ -8,6 +8,7 @@ use cofferdam_ns::probe::PROBES;
 use cofferdam_ns::{ErrorKind, Isolation, Namespace, Namespaces, NsKind, Process, unpin};
 use cofferdam_sys::Errno;
 use cofferdam_sys::plan::Step;
+use nix::mount::{MsFlags, mount};
 use std::fs;
 
 pub(super) fn relations(_: &mut Context) -> Result {
@@ -88,8 +89,16 @@ pub(super) fn pin(ctx: &mut Context) -> Result {
 
 pub(super) fn pin_mount(ctx: &mut Context) -> Result {
     let path = ctx.scratch().join("mnt");
-    let own = Namespace::of_process(0, NsKind::Mount)?;
     let isolation = Isolation { new: Namespaces::MOUNT, ..Isolation::default() };
+    // The scratch directory is shared with the namespaces that are made below: the pin would be in itself.
+    let sleeper = Sleeper::start(&isolation, None, vec![])?;
+    let error =
+        Process::open(sleeper.pid())?.namespace(NsKind::Mount)?.pin(&path).err().or_fail("a refusal")?;
+    ensure_eq!(error.kind(), ErrorKind::Os(Errno::EINVAL), "pinning on a shared mount");
+    ensure!(error.to_string().contains("--make-private"), "{error}");
+    drop(sleeper);
+    mount(None::<&str>, ctx.scratch(), None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)?;
+    let own = Namespace::of_process(0, NsKind::Mount)?;
     let mut pinned = 0;
     // Where each CPU numbers for itself, a younger one may have the lower number, and the kernel takes it for
     // the older one.
