@@ -164,16 +164,18 @@ impl Control {
     ///
     /// Without a PID namespace of its own, the container's end does not end its other processes.
     pub(crate) fn remove(self) -> cofferdam_cgroup::Result<()> {
-        let Some(cgroup) = self.cgroup else { return Ok(()) };
-        match cgroup.populated() {
-            Ok(true) => {
-                cgroup.kill()?;
-                cgroup.wait_empty(LAST_BREATH)?;
+        if let Some(cgroup) = self.cgroup {
+            match cgroup.populated() {
+                Ok(true) => {
+                    cgroup.kill()?;
+                    cgroup.wait_empty(LAST_BREATH)?;
+                }
+                Err(error) if error.kind() != CgroupErrorKind::NotFound => return Err(error),
+                _ => {}
             }
-            Err(error) if error.kind() != CgroupErrorKind::NotFound => return Err(error),
-            _ => {}
+            cgroup.delete()?;
         }
-        cgroup.delete()?;
+        // Also without a cgroup: who was to make it may have been killed between its parents and itself.
         if let Some((path, made)) = &self.place {
             prune(&self.hierarchy, path, *made);
         }
