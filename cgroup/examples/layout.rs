@@ -1,6 +1,6 @@
 //! Prints the cgroup layout, where this process is in it, what it may do there, and what the kernel has.
 
-use cofferdam_cgroup::{Cgroup, Hierarchy, PROBES, Positions, Resource, pressure};
+use cofferdam_cgroup::{Cgroup, Hierarchy, Positions, Resource, pressure, probe::PROBES};
 
 fn main() -> cofferdam_cgroup::Result<()> {
     let layout = Hierarchy::detect()?;

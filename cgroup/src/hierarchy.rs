@@ -61,9 +61,9 @@ impl Hierarchy {
         let mut v1: Vec<v1::Mount> = Vec::new();
         let mut found: Vec<Mount> = Vec::new();
         for (mount, fstype, options) in text.split(|byte| *byte == b'\n').filter_map(line) {
-            // A later mount on the same point hides the earlier one.
-            found.retain(|other| other.point != mount.point);
-            v1.retain(|other| other.mount.point != mount.point);
+            // A later mount hides what was mounted on the same point or below it.
+            found.retain(|other| !other.point.starts_with(&mount.point));
+            v1.retain(|other| !other.mount.point.starts_with(&mount.point));
             match fstype {
                 b"cgroup2" => found.push(mount),
                 b"cgroup" => v1.push(v1::Mount::new(mount, options)),
@@ -223,6 +223,8 @@ mod tests {
         assert_eq!(of(&hybrid).v1_of("memory"), None);
         // The v2 mount is hidden under the tmpfs of the v1 layout.
         assert_eq!(of(&format!("{v2}{v1}")), Hierarchy::Legacy { v1: vec![pids] });
+        // And the other way round, as in a container that mounts its own.
+        assert_eq!(of(&format!("{hybrid}{v2}")), Hierarchy::Unified(mount("/sys/fs/cgroup", "/")));
         // A v1 hierarchy beside v2 at its usual place is somebody's own business.
         let odd = "35 22 0:40 / /mnt rw - cgroup none rw,net_cls\n";
         assert_eq!(of(&format!("{v2}{odd}")), Hierarchy::Unified(mount("/sys/fs/cgroup", "/")));

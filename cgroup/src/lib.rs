@@ -40,7 +40,6 @@ pub use members::Type;
 pub use memory::Peak;
 pub use position::{Position, Positions};
 pub use pressure::{Pressure, Resource, Stall, Threshold, Trigger};
-pub use probe::PROBES;
 pub use stats::{
     CpuStats, Descendants, DmemStats, HugetlbStats, IoStats, MemoryStat, MemoryStats, MiscStats, PidsStats,
     RdmaStats, Stats,

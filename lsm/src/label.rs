@@ -184,8 +184,8 @@ impl Label {
 
     /// The step by which a child gives itself the label.
     ///
-    /// It belongs before the root is changed when the channel is procfs only in so far as the module's rules
-    /// say so: the descriptor stays good. A label for `execve(2)` survives changes of ids and capabilities.
+    /// It may come late, after the root is changed too: the procfs is a descriptor that was opened before. A label
+    /// for `execve(2)` survives changes of ids and capabilities.
     ///
     /// # Errors
     /// [`ErrorKind::NotActive`] when the module is not active: what was asked for would not be enforced.

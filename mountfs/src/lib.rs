@@ -30,6 +30,6 @@ pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 pub use options::split_options;
 pub use overlay::{Overlay, Upper};
 pub use prepare::Prepared;
-pub use probe::PROBES;
+
 pub use rootfs::{Device, DeviceKind, RootFs};
 pub use source::RootSource;

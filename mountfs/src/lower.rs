@@ -10,7 +10,7 @@ mod steps;
 
 use cofferdam_sys::mount::{MountAttrs, MountFlags, Unmount};
 use cofferdam_sys::open::{Open, Resolve};
-use cofferdam_sys::plan::{Absent, At, Plan, Step};
+use cofferdam_sys::plan::{Absent, At, Plan, Step, TooManySlots};
 
 use crate::mount::{Propagation, PropagationKind};
 use crate::prepare::Prepared;
@@ -31,6 +31,21 @@ impl Prepared {
     /// # Errors
     /// When the plan has too few slots left.
     pub fn lower(self, plan: &mut Plan) -> Result<()> {
+        self.lower_with(plan, |_, _| Ok(()))
+    }
+
+    /// The same, with steps of the caller's between the mounts and the pivot.
+    ///
+    /// There the new root is complete but not yet read-only, `inside` is its directory, and everything else
+    /// is still seen from the old root. A slot that `add` takes must not be used behind it unless it is kept.
+    ///
+    /// # Errors
+    /// As [`Prepared::lower`], and what `add` gives.
+    pub fn lower_with(
+        self,
+        plan: &mut Plan,
+        add: impl FnOnce(&mut Plan, &At) -> std::result::Result<(), TooManySlots>,
+    ) -> Result<()> {
         let mut steps = Steps::new(plan, self.host)?;
         steps.push("set the umask for mount points", Step::FileModeMask(0o022));
         self.detach_from_host(&mut steps);
@@ -50,6 +65,8 @@ impl Prepared {
         for path in &self.masked {
             steps.masked_path(path)?;
         }
+        let root = steps.root.clone();
+        add(steps.plan(), &root)?;
         if self.readonly {
             steps.readonly_root();
         }

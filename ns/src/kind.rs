@@ -77,7 +77,7 @@ impl NsKind {
 
 impl fmt::Display for NsKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.proc_name())
+        f.pad(self.proc_name())
     }
 }
 

@@ -12,7 +12,8 @@ use cofferdam_ns::{IdRange, Pool, Process};
 /// Room for fewer leases than there are processes, so that they wait for one another.
 const RANGES: u32 = 5;
 const PROCESSES: usize = 8;
-const TURNS: usize = 40;
+const TURNS: u32 = 400;
+const BLOCK: u32 = 50;
 const COUNT: u32 = 100;
 
 fn pool(dir: &Path) -> Pool {
@@ -58,20 +59,27 @@ fn a_process_of_its_own() {
     if role == "turns" { take_turns(dir) } else { hold(dir) }
 }
 
-/// Takes and gives back, and makes a file for each range while it has it: if that is there, two have the range.
+/// Takes and gives back, and makes a file for each block of a range while it has it: if that is there, two have it.
 fn take_turns(dir: &Path) {
     let pool = pool(dir);
     let mut turns = 0;
     while turns < TURNS {
-        let Ok(lease) = pool.take(COUNT) else {
+        // Of different lengths, so that two can share ids without beginning with the same one.
+        let count = BLOCK * (1 + (turns + std::process::id()) % 4);
+        let Ok(lease) = pool.take(count) else {
             std::thread::yield_now();
             continue;
         };
-        let claim = dir.join("claims").join(lease.uid().first.to_string());
-        fs::File::options().write(true).create_new(true).open(&claim).unwrap();
         assert_eq!(lease.uid().first - 100_000, lease.gid().first - 700_000);
+        let blocks = (lease.uid().first..lease.uid().end()).step_by(BLOCK as usize);
+        let claims: Vec<PathBuf> = blocks.map(|first| dir.join("claims").join(first.to_string())).collect();
+        for claim in &claims {
+            fs::File::options().write(true).create_new(true).open(claim).unwrap();
+        }
         std::thread::yield_now();
-        fs::remove_file(&claim).unwrap();
+        for claim in &claims {
+            fs::remove_file(claim).unwrap();
+        }
         drop(lease);
         turns += 1;
     }

@@ -18,6 +18,8 @@ pub struct Bundle {
     pub dir: PathBuf,
     /// The config.
     pub spec: Spec,
+    /// Its text.
+    pub text: Vec<u8>,
 }
 
 impl Bundle {
@@ -45,7 +47,7 @@ impl Bundle {
     pub fn from_slice(dir: PathBuf, config: &[u8]) -> Result<Self> {
         let spec = parse(config)?;
         check_version(spec.version())?;
-        Ok(Self { dir, spec })
+        Ok(Self { dir, spec, text: config.to_vec() })
     }
 }
 
@@ -62,7 +64,8 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn parse(text: &[u8]) -> Result<Spec> {
+/// Reads the text of a config.
+pub(crate) fn parse(text: &[u8]) -> Result<Spec> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let spec = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -1,5 +1,6 @@
 //! A container as plain data: what the config was lowered to and what [`crate::run()`] acts on.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 
@@ -11,9 +12,19 @@ use cofferdam_ns::{IdMaps, Namespaces, NsKind};
 use cofferdam_seccomp::Profile;
 use cofferdam_sys::rlimit::Rlimit;
 
+use crate::hooks::Hooks;
+
 /// Everything about a container that its start needs.
 #[derive(Debug, Clone)]
 pub struct Container {
+    /// `ociVersion` of the config.
+    pub oci_version: String,
+    /// The config's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Programs to run on the way.
+    pub hooks: Hooks,
     /// The program and its credentials.
     pub process: Process,
     /// Namespaces that it gets anew.
@@ -75,6 +86,8 @@ pub struct Process {
     pub groups: Vec<u32>,
     /// The mask of new files' permissions.
     pub umask: Option<u32>,
+    /// Whether it gets a terminal of its own.
+    pub terminal: Option<Terminal>,
     /// The five capability sets.
     pub caps: Sets,
     /// Whether `execve(2)` may still give privileges: not when this is set.
@@ -85,6 +98,13 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The AppArmor profile that the program is executed under.
     pub label: Option<Label>,
+}
+
+/// The terminal of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terminal {
+    /// Rows and columns.
+    pub size: Option<(u16, u16)>,
 }
 
 /// The control group of a container.

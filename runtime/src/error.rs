@@ -12,6 +12,7 @@ pub struct Error {
     what: String,
     hint: Option<String>,
     cleanup: Option<String>,
+    status: Option<u8>,
 }
 
 /// The classes of failure that a caller may want to tell apart.
@@ -26,6 +27,16 @@ pub enum ErrorKind {
     Unsupported,
     /// The id is in use.
     Exists,
+    /// There is no such container.
+    NotFound,
+    /// The container is not in a state in which this can be done.
+    WrongStatus,
+    /// What is kept of the container, or where it is kept, is not in order.
+    State,
+    /// A hook failed.
+    Hook,
+    /// A call on the machine failed that has nothing to do with a config.
+    System,
     /// The container's program is not there.
     ProgramNotFound,
     /// The container's program cannot be executed.
@@ -36,7 +47,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), hint: None, cleanup: None }
+        Self { kind, what: what.into(), hint: None, cleanup: None, status: None }
     }
 
     /// A fault of the config at a JSON path such as `linux.namespaces[2].path`.
@@ -61,6 +72,13 @@ impl Error {
         self
     }
 
+    /// Has the program end with another status than the kind's.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_status(mut self, status: u8) -> Self {
+        self.status = Some(status);
+        self
+    }
+
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -73,6 +91,9 @@ impl Error {
 
     /// The program's exit status for this failure: 127 and 126 as a shell has them, 2 for usage, else 1.
     pub fn exit_status(&self) -> u8 {
+        if let Some(status) = self.status {
+            return status;
+        }
         match self.kind {
             ErrorKind::Usage => 2,
             ErrorKind::ProgramNotFound => 127,

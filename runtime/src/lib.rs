@@ -1,22 +1,26 @@
 //! An OCI container runtime composed of small isolation crates.
 //!
 //! The way of a container: [`bundle`] reads `config.json`, [`lower()`] checks it and turns it into a
-//! [`Container`] (plain data), and [`run()`] acts on that: cgroup, clone, id maps, the child's walk, wait,
-//! clean-up. What a config asks for and this build cannot enforce is refused with the field's JSON path.
+//! [`Container`] (plain data), and the commands of [`Runtime`] act on that: cgroup, clone, id maps, the
+//! child's walk. What is kept between two commands is in [`state`]. What a config asks for and this build
+//! cannot enforce is refused with the field's JSON path.
 
 pub mod bundle;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod container;
 pub mod error;
+pub mod hooks;
 pub mod id;
+pub mod lifecycle;
 mod lower;
 mod run;
+pub mod state;
 
-pub use container::{CgroupPlan, Container, Process};
+pub use container::{CgroupPlan, Container, Process, Terminal};
 pub use error::{Error, ErrorKind, Result};
 pub use id::ContainerId;
+pub use lifecycle::Runtime;
 pub use lower::lower;
 /// The types of `config.json`, re-exported so that callers use the same version.
 pub use oci_spec::runtime as spec;
-pub use run::run;

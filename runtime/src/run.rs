@@ -1,98 +1,73 @@
-//! Acting on a lowered container: the foreground `run` from cgroup to clean-up.
+//! From a lowered container to a child that has walked its plan.
 //!
 //! ```text
-//! open namespaces, root and sources → cgroup and limits → clone3 into it → id maps, v1 cgroups
-//!   → release → the child walks its plan → execve → wait, passing signals on → remove the cgroup
+//! open namespaces, root and sources → cgroup and limits → clone3 into it → id maps, v1 cgroups → release
+//!   → the child mounts → hooks of the parent → the child pivots and drops its rights
+//!   → created: it waits at its socket      or      run: it executes the program
 //! ```
 
 mod child;
 mod confine;
 mod control;
+mod limits;
 mod seccomp;
+mod terminal;
 
 use std::path::Path;
 
-use cofferdam_mountfs::Host;
 use cofferdam_ns::{Isolation, Namespace};
+use cofferdam_sys::plan::Plan;
 use cofferdam_sys::process::{self, Exit};
 use cofferdam_sys::signal::{Signals, Wakeup, is_forwarded};
 use cofferdam_sys::spawn::{Child, Failure, Spawning};
-use cofferdam_sys::{Errno, errno, rlimit};
+use cofferdam_sys::{Errno, errno};
 
-use crate::{Container, ContainerId, Error, ErrorKind, Result};
-use confine::Confined;
-use control::Control;
+use oci_spec::runtime::ContainerState;
 
-/// Runs a container in the foreground and gives its end.
-///
-/// `warn` is called for what the host refused and the spec lets pass.
-///
-/// # Errors
-/// The step that failed; nothing of the container is left then, or the error says what is.
-pub fn run(container: &Container, id: &ContainerId, warn: &mut dyn FnMut(&str)) -> Result<Exit> {
-    let isolation = isolation(container)?;
-    let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
-    let (filter, mut handover) = seccomp::prepare(container)?;
-    let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
-    let additions = child::Additions { filter: filter.as_ref(), confined: confined.as_ref() };
-    let plan = child::plan(container, &isolation, root, &additions, id, warn)?;
-    // Taken before the child exists, so that no signal for it is lost.
-    let signals = Signals::take().map_err(|number| os("take over signals", number))?;
+use crate::container::Process;
+use crate::state::State;
+use crate::{Container, Error, ErrorKind, Result, hooks};
+pub(crate) use child::{Additions, Surroundings, credentials, exec, keyring, plan, working_directory};
+pub(crate) use confine::{Confined, confirm};
+pub(crate) use control::{Control, Place};
+pub(crate) use limits::lower as lower_limits;
+pub(crate) use seccomp::{Handover, prepare as prepare_filter};
+pub(crate) use terminal::in_container as terminal_in_container;
 
-    let control = Control::create(&container.cgroup, id)?;
-    let outcome = launch(container, &isolation, &plan, &control, id, handover.as_mut(), warn)
-        .and_then(|child| confine::confirm(confined.as_ref(), child, warn))
-        .and_then(|child| wait(&child, &signals).map_err(|number| os("wait for the container", number)));
-    match (outcome, control.remove()) {
-        (outcome, Ok(())) => outcome,
-        (Ok(_), Err(failure)) => Err(Error::new(
-            ErrorKind::Start,
-            format!("the container has ended, but cleaning up failed: {failure}"),
-        )),
-        (Err(error), Err(failure)) => Err(error.with_cleanup(failure)),
-    }
-}
-
-/// From clone to execve. A child that does not get there is killed and reaped.
-fn launch(
+/// From the clone until the child goes on by itself. A child that does not get there is killed and reaped.
+pub(crate) fn launch<'plan>(
     container: &Container,
     isolation: &Isolation,
-    plan: &cofferdam_sys::plan::Plan,
+    plan: &'plan Plan,
     control: &Control,
-    id: &ContainerId,
-    handover: Option<&mut seccomp::Handover>,
+    handover: Option<&mut Handover>,
+    state: &State,
     warn: &mut dyn FnMut(&str),
-) -> Result<Child> {
+) -> Result<Spawning<'plan>> {
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
-    prepare_child(container, &spawning, warn)?;
-    spawning.release().map_err(|failure| child_failure(container, &failure))?;
-    if let Some(handover) = handover {
-        // Before the wait for execve, which the agent may be asked about.
-        handover.pass_on(&spawning, id)?;
+    prepare_child(&container.process, spawning.pid(), warn)?;
+    let failed = |failure: Failure| child_failure(&container.process, &failure);
+    spawning.release().map_err(failed)?;
+    if child::wants_parent(container) {
+        spawning.reached().map_err(failed)?;
+        let state = State { pid: spawning.pid(), ..state.clone() };
+        hooks::run("prestart", &container.hooks.prestart, &state)?;
+        hooks::run("createRuntime", &container.hooks.create_runtime, &state)?;
+        spawning.release().map_err(failed)?;
     }
-    spawning.finish().map_err(|failure| child_failure(container, &failure))
+    if let Some(handover) = handover {
+        // Before the wait for what comes behind the filter, which the agent may be asked about.
+        handover.pass_on(&spawning, &state.id, ContainerState::Creating)?;
+    }
+    Ok(spawning)
 }
 
 /// What only the parent's rights allow: higher hard limits and the OOM score.
-fn prepare_child(container: &Container, spawning: &Spawning<'_>, warn: &mut dyn FnMut(&str)) -> Result<()> {
-    let pid = spawning.pid();
-    for (resource, wanted) in &container.process.rlimits {
-        let now = rlimit::get(pid, *resource).map_err(|number| os("read a resource limit", number))?;
-        if wanted.hard > now.hard {
-            let raised = rlimit::Rlimit { soft: now.soft, hard: wanted.hard };
-            match rlimit::set(pid, *resource, raised) {
-                Ok(()) => {}
-                Err(Errno::EPERM) => warn(&format!(
-                    "process.rlimits: resource {resource} stays at a hard limit of {}: raising it needs CAP_SYS_RESOURCE",
-                    now.hard
-                )),
-                Err(number) => return Err(os("raise a resource limit", number)),
-            }
-        }
-    }
-    let Some(score) = container.process.oom_score_adj else { return Ok(()) };
+pub(crate) fn prepare_child(process: &Process, pid: i32, warn: &mut dyn FnMut(&str)) -> Result<()> {
+    limits::raise(process, pid)?;
+    let Some(score) = process.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
     match std::fs::write(&path, score.to_string()).map_err(|error| errno::from_io(&error)) {
         Ok(()) => Ok(()),
@@ -105,7 +80,7 @@ fn prepare_child(container: &Container, spawning: &Spawning<'_>, warn: &mut dyn 
 }
 
 /// Waits for the container's first process, passing signals on to it.
-fn wait(child: &Child, signals: &Signals) -> cofferdam_sys::Result<Exit> {
+pub(crate) fn wait(child: &Child, signals: &Signals) -> cofferdam_sys::Result<Exit> {
     loop {
         match signals.next(child.pidfd())? {
             Wakeup::Ended => return child.wait(),
@@ -120,7 +95,7 @@ fn wait(child: &Child, signals: &Signals) -> cofferdam_sys::Result<Exit> {
     }
 }
 
-fn isolation(container: &Container) -> Result<Isolation> {
+pub(crate) fn isolation(container: &Container) -> Result<Isolation> {
     let open =
         |(kind, path): &(_, std::path::PathBuf)| Namespace::open(Path::new(path), *kind).map_err(start);
     let isolation = Isolation {
@@ -133,11 +108,18 @@ fn isolation(container: &Container) -> Result<Isolation> {
     Ok(isolation)
 }
 
-fn child_failure(container: &Container, failure: &Failure) -> Error {
+/// A failure of the child in words; that the program is missing is told in those that engines look for.
+pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
     match failure {
-        Failure::Exec { errno: Errno::ENOENT | Errno::ENOTDIR, .. } => {
-            let path = String::from_utf8_lossy(&container.process.path).into_owned();
-            Error::new(ErrorKind::ProgramNotFound, failure.to_string()).with_hint(format!(
+        Failure::Exec { program, errno: number @ (Errno::ENOENT | Errno::ENOTDIR) } => {
+            let name = program.to_string_lossy();
+            let (wanted, path) = (errno::describe(*number), String::from_utf8_lossy(&process.path));
+            let what = if name.contains('/') {
+                format!("execute {name}: {wanted}")
+            } else {
+                format!("execute {name}: executable file not found in $PATH: {wanted}")
+            };
+            Error::new(ErrorKind::ProgramNotFound, what).with_hint(format!(
                 "process.args[0], its interpreter or its loader is not in the root file system (PATH={path})"
             ))
         }
@@ -145,12 +127,13 @@ fn child_failure(container: &Container, failure: &Failure) -> Error {
             "process.args[0] must be an executable file for process.user, on a mount without noexec",
         ),
         Failure::Step { about, errno, .. } => {
-            let label = container.process.label.as_ref().filter(|label| label.about() == *about);
+            let label = process.label.as_ref().filter(|label| label.about() == *about);
             match label.and_then(|label| label.explain(*errno)) {
                 Some(hint) => start(failure).with_hint(hint),
                 None => start(failure),
             }
         }
+        Failure::Program { .. } => Error::new(ErrorKind::Hook, failure.to_string()),
         _ => start(failure),
     }
 }
@@ -159,6 +142,6 @@ fn start(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Start, error.to_string())
 }
 
-fn os(step: &str, number: Errno) -> Error {
+pub(crate) fn os(step: &str, number: Errno) -> Error {
     Error::new(ErrorKind::Start, format!("{step}: {}", errno::describe(number)))
 }

@@ -72,6 +72,11 @@ impl Stat {
         self.mode & libc::S_IFMT == libc::S_IFDIR
     }
 
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+
     /// Whether it is the character device with these numbers.
     pub fn is_char_device(&self, major: u32, minor: u32) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFCHR && (self.major, self.minor) == (major, minor)
@@ -99,6 +104,21 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
     })
 }
 
+/// Writes a number in decimal to the end of the buffer and gives that part.
+pub(crate) fn decimal(number: u32, buffer: &mut [u8; 10]) -> &[u8] {
+    let mut left = number;
+    let mut start = buffer.len();
+    for place in buffer.iter_mut().rev() {
+        *place = b'0'.wrapping_add(u8::try_from(left % 10).unwrap_or(0));
+        left /= 10;
+        start = start.saturating_sub(1);
+        if left == 0 {
+            break;
+        }
+    }
+    buffer.get(start..).unwrap_or_default()
+}
+
 /// Writes `/proc/self/fd/N` into the buffer.
 ///
 /// # Errors
@@ -115,17 +135,8 @@ pub(crate) fn self_fd_path_of<'buffer>(
 ) -> Result<&'buffer CStr> {
     const PREFIX: &[u8] = b"/proc/self/fd/";
     let mut digits = [0u8; 10];
-    let mut left = u32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    let mut count = 0usize;
-    for place in &mut digits {
-        *place = b'0'.wrapping_add(u8::try_from(left % 10).unwrap_or(0));
-        left /= 10;
-        count = count.saturating_add(1);
-        if left == 0 {
-            break;
-        }
-    }
-    let text = PREFIX.iter().chain(digits.iter().take(count).rev()).chain(rest).chain(std::iter::once(&0));
+    let digits = decimal(u32::try_from(fd).map_err(|_| Errno::EBADF)?, &mut digits);
+    let text = PREFIX.iter().chain(digits).chain(rest).chain(std::iter::once(&0));
     for (place, byte) in buffer.iter_mut().zip(text) {
         *place = *byte;
     }

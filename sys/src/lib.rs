@@ -12,7 +12,7 @@ pub mod errno;
 pub mod facility;
 pub mod file;
 mod fork;
-#[cfg(feature = "attempts")]
+#[cfg(any(test, feature = "attempts"))]
 pub mod hidden;
 pub mod ids;
 pub mod keyring;
@@ -34,11 +34,13 @@ pub mod prctl;
 pub mod probe;
 pub mod process;
 pub mod readback;
+mod record;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;
 pub mod send;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 pub mod stage;
 pub mod tty;

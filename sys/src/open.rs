@@ -42,6 +42,8 @@ bitflags::bitflags! {
         const DIRECTORY = libc::O_DIRECTORY as u64;
         /// `O_NOFOLLOW`.
         const NOFOLLOW = libc::O_NOFOLLOW as u64;
+        /// `O_NOCTTY`: a terminal does not become the controlling one.
+        const NOCTTY = libc::O_NOCTTY as u64;
         /// `O_PATH`: a reference to the file that gives no access to its content.
         const PATH = libc::O_PATH as u64;
     }
@@ -97,6 +99,24 @@ pub fn mkdirat(dir: Dir<'_>, path: &CStr, mode: u32) -> Result<()> {
 pub fn rmdirat(dir: Dir<'_>, path: &CStr) -> Result<()> {
     // SAFETY: the path is a valid C string.
     check_int(unsafe { libc::unlinkat(dir.raw(), path.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
+}
+
+/// `int unlinkat(int dirfd, const char *path, 0)`: removes a name that is no directory's (`unlink(2)`).
+///
+/// # Errors
+/// As `unlink(2)`.
+pub fn unlinkat(dir: Dir<'_>, path: &CStr) -> Result<()> {
+    // SAFETY: the path is a valid C string.
+    check_int(unsafe { libc::unlinkat(dir.raw(), path.as_ptr(), 0) }).map(drop)
+}
+
+/// `int renameat(int olddirfd, const char *old, int newdirfd, const char *new)` (`rename(2)`).
+///
+/// # Errors
+/// As `rename(2)`.
+pub fn renameat(from: Dir<'_>, old: &CStr, to: Dir<'_>, new: &CStr) -> Result<()> {
+    // SAFETY: both paths are valid C strings.
+    check_int(unsafe { libc::renameat(from.raw(), old.as_ptr(), to.raw(), new.as_ptr()) }).map(drop)
 }
 
 /// `int symlinkat(const char *target, int newdirfd, const char *path)` (`symlink(2)`).

@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clone::Namespaces;
 use crate::cred::CapSets;
@@ -137,6 +138,26 @@ impl PathIn {
 pub enum Step {
     /// Wait until the parent releases the child; end silently when the parent is gone.
     WaitForParent,
+    /// Tell the parent that the walk has come this far; see [`crate::spawn::Spawning::reached`].
+    TellParent,
+    /// [`crate::socket::listen`], which makes the child the peer that who connects sees.
+    Listen { socket: At },
+    /// Wait for a connection with one byte on it, and report there from now on; see [`crate::spawn::start`].
+    AcceptStart { listener: At },
+    /// Close every descriptor but 0, 1, 2, those that the program inherits, and those that later steps use.
+    ///
+    /// Steps of mounting are not looked at: none comes behind the pivot.
+    CloseOthers,
+    /// Run a program and wait for its end; one that does not end well fails the plan.
+    Run(Box<Errand>),
+    /// Fail as `execve(2)` would when none of the candidates of [`Exec`] can be executed.
+    RequireProgram,
+    /// Open a new pseudo-terminal of the devpts whose `ptmx` the path names (`TIOCGPTPEER`, Linux 4.13).
+    OpenTerminal { dir: At, path: CString, master: Slot, slave: Slot },
+    /// [`crate::tty::set_size`].
+    TerminalSize { fd: At, rows: u16, columns: u16 },
+    /// [`crate::tty::set_owner`].
+    TerminalOwner { fd: At, uid: u32 },
     /// [`crate::clone::unshare`].
     Unshare(Namespaces),
     /// [`crate::clone::setns`].
@@ -316,6 +337,30 @@ pub enum Step {
     Close(Slot),
 }
 
+impl Step {
+    /// The descriptors that a step uses, of those that can come behind a [`Step::CloseOthers`].
+    pub(crate) fn uses(&self) -> [Option<&At>; 2] {
+        match self {
+            Step::Listen { socket: at }
+            | Step::AcceptStart { listener: at }
+            | Step::JoinNamespace { fd: at, .. }
+            | Step::ControllingTerminal { fd: at }
+            | Step::TerminalSize { fd: at, .. }
+            | Step::TerminalOwner { fd: at, .. }
+            | Step::Write { dir: at, .. }
+            | Step::ChangeDirectoryTo(at)
+            | Step::Duplicate { from: at, .. }
+            | Step::WriteOwn { proc: at, .. }
+            | Step::LandlockRestrict { ruleset: at, .. }
+            | Step::OpenIn { dir: at, .. }
+            | Step::OpenTerminal { dir: at, .. } => [Some(at), None],
+            Step::LandlockAllow { ruleset, file, .. } => [Some(ruleset), Some(file)],
+            Step::SendDescriptor { socket, descriptor, .. } => [Some(socket), Some(descriptor)],
+            _ => [None, None],
+        }
+    }
+}
+
 /// A step with the reason for it.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -353,6 +398,35 @@ impl Exec {
     }
 }
 
+/// A program that a [`Step::Run`] runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// What is executed.
+    pub exec: Exec,
+    /// Its standard input. What it writes goes into the report when it fails, and nowhere otherwise.
+    pub input: Input,
+    /// How long it may take. It is killed then.
+    pub timeout: Option<Duration>,
+    /// Whether the steps after this one, the last ones too, are walked before it, so that it runs with what
+    /// the child's own program will run with. Those that speak with the parent and other programs are left
+    /// out of them.
+    pub rest: bool,
+}
+
+/// A standard input: two parts, and between them the child's process id as its parent sees it, in decimal.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the parts")]
+pub struct Input {
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.before.len().saturating_add(self.after.len()))
+    }
+}
+
 /// Everything a child does, in order.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -362,6 +436,7 @@ pub struct Plan {
     slots: usize,
     notes: usize,
     kept: Vec<At>,
+    inherited: u32,
 }
 
 /// The plan asks for more than [`SLOTS`] descriptors or [`NOTES`] notes at once.
@@ -379,7 +454,25 @@ impl std::error::Error for TooManySlots {}
 impl Plan {
     /// A plan that only executes.
     pub fn new(exec: Exec) -> Self {
-        Self { entries: Vec::new(), last: Vec::new(), exec, slots: 0, notes: 0, kept: Vec::new() }
+        Self {
+            entries: Vec::new(),
+            last: Vec::new(),
+            exec,
+            slots: 0,
+            notes: 0,
+            kept: Vec::new(),
+            inherited: 0,
+        }
+    }
+
+    /// Lets the program inherit this many descriptors from number 3 on, as the caller has them.
+    pub fn inherit(&mut self, count: u32) {
+        self.inherited = count;
+    }
+
+    /// The first descriptor that the program does not inherit.
+    pub(crate) fn first_closed(&self) -> u32 {
+        self.inherited.saturating_add(3)
     }
 
     /// A slot that no step has yet.

@@ -29,7 +29,7 @@ pub const PROBES: &[Probe] = &[
         name: "clone3",
         since: "5.3",
         used_for: "a child born in its namespaces and cgroup, with a pidfd",
-        without: "clone(2); the child moves to its cgroup and resets its signals itself",
+        without: "clone(2): a child is moved to its cgroup before its first step, and forks into a time namespace",
         ask: crate::facility::has_clone3,
     },
     Probe {

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use crate::call::{check, check_int, new_fd};
 use crate::{Errno, Result};
@@ -82,6 +83,41 @@ pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit> {
         }
     }
 }
+
+/// Waits for a child's end and reaps it, for a time at most: `None` when that is over and it was killed.
+///
+/// # Errors
+/// As [`wait`] and `poll(2)`.
+pub fn wait_for(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<Option<Exit>> {
+    if ends_within(pidfd, timeout)? {
+        return wait(pidfd).map(Some);
+    }
+    pidfd_send_signal(pidfd, libc::SIGKILL)?;
+    wait(pidfd).map(|_| None)
+}
+
+/// Whether a process, which need be no child, ends within a time; without one, waits for its end.
+///
+/// # Errors
+/// As `poll(2)`.
+pub fn ends_within(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool> {
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let left = end.map_or(-1, |end| {
+            let left = end.saturating_duration_since(Instant::now()).saturating_add(ALMOST_A_MILLISECOND);
+            libc::c_int::try_from(left.as_millis()).unwrap_or(libc::c_int::MAX)
+        });
+        let mut entry = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry is given and it is valid for writing.
+        match check_int(unsafe { libc::poll(&raw mut entry, 1, left) }) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(|ready| ready > 0),
+        }
+    }
+}
+
+/// Rounds up: a wait of 0 in place of 0.9 ms would spin.
+const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
 
 /// `int close_range(unsigned first, unsigned last, 0)` (`close_range(2)`, Linux 5.9).
 ///
@@ -184,6 +220,12 @@ pub(crate) fn dup_to(from: BorrowedFd<'_>, to: RawFd) -> Result<()> {
     }
     // SAFETY: takes no pointer; only the child of a spawn calls it, where nobody owns `to`.
     check_int(unsafe { libc::dup3(from.as_raw_fd(), to, 0) }).map(drop)
+}
+
+/// `uid_t geteuid(void)` (`getuid(2)`).
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes no pointer and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// `int chdir(const char *)` (`chdir(2)`).

@@ -103,6 +103,67 @@ impl Drop for Signals {
     }
 }
 
+/// A signal's number by number or name (`signal(7)`): `9`, `KILL`, `SIGKILL`, `rtmin+3`.
+pub fn by_name(text: &str) -> Option<i32> {
+    let highest = libc::SIGRTMAX();
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=highest).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return Some(*number);
+    }
+    let offset = |rest: &str, sign: char| match rest.strip_prefix(sign) {
+        Some(digits) => digits.parse::<i32>().ok(),
+        None => rest.is_empty().then_some(0),
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => libc::SIGRTMIN().checked_add(offset(rest, '+')?)?,
+        (None, Some(rest)) => highest.checked_sub(offset(rest, '-')?)?,
+        (None, None) => return None,
+    };
+    (libc::SIGRTMIN()..=highest).contains(&number).then_some(number)
+}
+
+const NAMES: [(&str, i32); 35] = [
+    ("ABRT", libc::SIGABRT),
+    ("ALRM", libc::SIGALRM),
+    ("BUS", libc::SIGBUS),
+    ("CHLD", libc::SIGCHLD),
+    ("CLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("FPE", libc::SIGFPE),
+    ("HUP", libc::SIGHUP),
+    ("ILL", libc::SIGILL),
+    ("INT", libc::SIGINT),
+    ("IO", libc::SIGIO),
+    ("IOT", libc::SIGABRT),
+    ("KILL", libc::SIGKILL),
+    ("PIPE", libc::SIGPIPE),
+    ("POLL", libc::SIGIO),
+    ("PROF", libc::SIGPROF),
+    ("PWR", libc::SIGPWR),
+    ("QUIT", libc::SIGQUIT),
+    ("SEGV", libc::SIGSEGV),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("STOP", libc::SIGSTOP),
+    ("SYS", libc::SIGSYS),
+    ("TERM", libc::SIGTERM),
+    ("TRAP", libc::SIGTRAP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("UNUSED", libc::SIGSYS),
+    ("URG", libc::SIGURG),
+    ("USR1", libc::SIGUSR1),
+    ("USR2", libc::SIGUSR2),
+    ("VTALRM", libc::SIGVTALRM),
+    ("WINCH", libc::SIGWINCH),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+];
+
 /// Whether a signal is worth passing on to a child: not its own end, not the terminal's stops.
 pub fn is_forwarded(signal: i32) -> bool {
     !matches!(signal, libc::SIGCHLD | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE)
@@ -113,6 +174,21 @@ mod tests {
     use super::*;
     use crate::process::pidfd_open;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("Hup", 1)] {
+            assert_eq!(by_name(text), Some(number), "{text}");
+        }
+        assert_eq!(by_name("RTMIN"), Some(libc::SIGRTMIN()));
+        assert_eq!(by_name("SIGRTMIN+3"), Some(libc::SIGRTMIN() + 3));
+        assert_eq!(by_name("RTMAX-1"), Some(libc::SIGRTMAX() - 1));
+        for bad in
+            ["", "0", "-1", "65", "SIG", "SIGSIGKILL", "KILLER", "RTMIN+99", "RTMAX+1", "RTMIN-1", "9x"]
+        {
+            assert_eq!(by_name(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn sees_signals_and_the_end() {

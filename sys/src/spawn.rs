@@ -6,12 +6,24 @@
 //! spawn() ──────────── clone3 ────────▶ walks its steps
 //!         ◀─────────────── pidfd ────── Fork: goes on in a new process, a child of the parent too
 //!   writes id maps, limits, …           WaitForParent … reads the "go" pipe
-//! release() ─────── one byte ─────────▶ goes on
+//! release() ─────── its pid ──────────▶ goes on
+//! reached() ◀────── a record ────────── TellParent
 //!                                       closes what is open, the last steps, execve
 //! finish() ◀── end of file ──────────── the "report" pipe is closed by execve
-//!          ◀── step, errno ──────────── or something failed
+//!          ◀── a record ─────────────── or something failed
 //! ```
-//! The pipes are close-on-exec. A parent that dies closes "go", and the child ends without a trace.
+//! The pipes are close-on-exec. A parent that dies closes "go", and a child that waits for it ends without
+//! a trace.
+//!
+//! A child may also outlive its parent and be started by another process, which connects to a socket that
+//! the child listens on. From then on that connection is where it reports:
+//! ```text
+//! starter                               child
+//! -------                               -----
+//!                                       Listen, TellParent (the parent may go now)
+//! connect(), start() ── one byte ─────▶ AcceptStart
+//!                    ◀── end of file ── execve, or a record of what failed
+//! ```
 //!
 //! Where a seccomp filter hides `clone3(2)`, `clone(2)` is used: the child then waits until its parent has
 //! moved it to its cgroup, and forks once more into a time namespace, which the older call cannot make.
@@ -20,6 +32,7 @@ mod child;
 mod failure;
 mod report;
 
+pub(crate) use child::{execute, make_ready};
 pub(crate) use report::announce;
 
 pub use failure::Failure;
@@ -31,11 +44,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::call::check_int;
 use crate::clone::Namespaces;
 use crate::fork::{Call, Fork, Side, fork};
-use crate::plan::Plan;
+use crate::plan::{Entry, Exec, Plan, Step};
 use crate::process::Exit;
+use crate::record::Record;
 use crate::{Errno, Result, file, process};
 use child::Start;
-use report::{EXECVE, Message, PRELUDE, Receiver};
+use report::{Message, Receiver};
 
 /// What `clone3(2)` is asked for besides the plan.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +74,8 @@ pub struct Spawning<'plan> {
     child: Option<Child>,
     go: Option<OwnedFd>,
     report: Receiver,
+    /// How many forks behind the first wait are known already.
+    heard: usize,
 }
 
 /// A child that executes its program.
@@ -164,8 +180,8 @@ fn make<'plan>(
     first: Option<Namespaces>,
     wait: bool,
 ) -> Result<Spawning<'plan>> {
-    let argv = pointers(&plan.exec().args);
-    let envp = pointers(&plan.exec().env);
+    let arrays = Arrays::new(plan.exec());
+    let programs: Vec<Arrays> = plan.entries().iter().filter_map(Arrays::of_step).collect();
     let forks = first.is_some() || plan.forks();
 
     let _alone = CLONING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,10 +199,10 @@ fn make<'plan>(
     let mask = SignalMask::block_all()?;
     // SAFETY: the child runs `child::run` only, which is async-signal-safe and does not return.
     match unsafe { fork(call, new) } {
-        Ok(Side::Child) => child::run(plan, &start, &argv, &envp),
+        Ok(Side::Child) => child::run(plan, &start, &arrays, &programs),
         Ok(Side::Maker { pid, pidfd }) => {
             drop(mask);
-            Ok(Spawning { plan, child: Some(Child { pid, pidfd }), go: Some(go_write), report })
+            Ok(Spawning { plan, child: Some(Child { pid, pidfd }), go: Some(go_write), report, heard: 0 })
         }
         Err(errno) => Err(errno),
     }
@@ -222,10 +238,33 @@ impl Spawning<'_> {
     /// [`Failure`] with the child's own report when it has ended, which is the more useful half.
     pub fn release(&mut self) -> std::result::Result<(), Failure> {
         let Some(go) = &self.go else { return Ok(()) };
-        match file::write_once(go.as_fd(), &[1]) {
+        // Its own number as others see it, which a child in a PID namespace cannot ask for.
+        match file::write_once(go.as_fd(), &self.pid().to_ne_bytes()) {
             Ok(()) | Err(Errno::EPIPE) => Ok(()),
             Err(errno) => Err(Failure::Parent(errno)),
         }
+    }
+
+    /// Waits until the child has come to its next [`crate::plan::Step::TellParent`].
+    ///
+    /// # Errors
+    /// [`Failure`] as the child reported it; the child is reaped.
+    pub fn reached(&mut self) -> std::result::Result<(), Failure> {
+        loop {
+            match self.report.receive().map_err(Failure::Parent)? {
+                Message::Reached => return Ok(()),
+                Message::Forked { pid, pidfd } => {
+                    self.succeed(Child { pid, pidfd })?;
+                    self.heard = self.heard.saturating_add(1);
+                }
+                message => return Err(self.end(&message)),
+            }
+        }
+    }
+
+    /// Lets the child live on its own from here. One that waits for its parent ends.
+    pub fn keep(mut self) -> Option<Child> {
+        self.child.take()
     }
 
     /// Waits until the program runs or something has failed.
@@ -233,7 +272,7 @@ impl Spawning<'_> {
     /// # Errors
     /// [`Failure`] as the child reported it; the child is reaped.
     pub fn finish(mut self) -> std::result::Result<Child, Failure> {
-        let mut forks = self.plan.forks_after_wait();
+        let mut forks = self.plan.forks_after_wait().saturating_sub(self.heard);
         loop {
             match self.report.receive().map_err(Failure::Parent)? {
                 Message::Forked { pid, pidfd } => {
@@ -242,6 +281,7 @@ impl Spawning<'_> {
                 }
                 // Also when it was killed in its walk: `Child::wait` then says by what.
                 Message::End if forks == 0 => return self.child.take().ok_or(Failure::Parent(Errno::ECHILD)),
+                Message::Reached => {}
                 message => return Err(self.end(&message)),
             }
         }
@@ -259,27 +299,23 @@ impl Spawning<'_> {
     fn end(&mut self, message: &Message) -> Failure {
         let exit = self.child.take().ok_or(Errno::ECHILD).and_then(|child| child.wait());
         match (message, exit) {
-            (Message::Failed { number, errno }, _) => self.failure(*number, *errno),
+            (Message::Failed(record), _) => Failure::of(record, Some(self.plan)),
             (_, Ok(exit)) => Failure::Died(exit),
             (_, Err(errno)) => Failure::Parent(errno),
         }
     }
+}
 
-    fn failure(&self, number: u32, errno: Errno) -> Failure {
-        match number {
-            EXECVE => {
-                let exec = self.plan.exec();
-                let program = exec.args.first().or(exec.candidates.first());
-                Failure::Exec { program: program.cloned().unwrap_or_default(), errno }
-            }
-            PRELUDE => Failure::Prelude(errno),
-            _ => {
-                let entry = usize::try_from(number).ok().and_then(|number| self.plan.all().nth(number));
-                let about = entry.map_or("unknown step", |entry| &entry.about).to_owned();
-                let step = entry.map_or_else(String::new, |entry| format!("{:?}", entry.step));
-                Failure::Step { about, step, errno }
-            }
-        }
+/// Starts a child that waits in [`Step::AcceptStart`] at the other end of `connection`, and waits until its
+/// program runs.
+///
+/// # Errors
+/// [`Failure`] as the child reported it; [`Failure::Parent`] with `EPIPE` or `ECONNRESET` for one that ended.
+pub fn start(connection: BorrowedFd<'_>) -> std::result::Result<(), Failure> {
+    file::write_once(connection, &[1]).map_err(Failure::Parent)?;
+    match Record::receive(connection).map_err(Failure::Parent)? {
+        Some(record) => Err(Failure::of(&record, None)),
+        None => Ok(()),
     }
 }
 
@@ -292,7 +328,7 @@ impl Drop for Spawning<'_> {
         while self.report.hears_of_forks() {
             match self.report.receive() {
                 Ok(Message::Forked { pid, pidfd }) => Child { pid, pidfd }.give_up(),
-                Ok(Message::Failed { .. }) => {}
+                Ok(Message::Failed(_) | Message::Reached) => {}
                 Ok(Message::End | Message::Torn) | Err(_) => break,
             }
         }
@@ -347,10 +383,28 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// The array of pointers that `execve(2)` takes: each string, then null.
+/// The arrays of pointers that `execve(2)` takes. Their strings live in the plan.
+pub(crate) struct Arrays {
+    pub(crate) argv: Vec<*const libc::c_char>,
+    pub(crate) envp: Vec<*const libc::c_char>,
+}
+
+impl Arrays {
+    fn new(exec: &Exec) -> Self {
+        Self { argv: pointers(&exec.args), envp: pointers(&exec.env) }
+    }
+
+    fn of_step(entry: &Entry) -> Option<Self> {
+        if let Step::Run(program) = &entry.step { Some(Self::new(&program.exec)) } else { None }
+    }
+}
+
+/// Each string, then null.
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(CString::as_c_str).map(CStr::as_ptr).chain(std::iter::once(std::ptr::null())).collect()
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod without_clone3;

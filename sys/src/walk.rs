@@ -11,48 +11,123 @@ use crate::call::{Dir, check_int};
 use crate::clone::Namespaces;
 use crate::fork::{self, Call, Fork, Side};
 use crate::open::{self, Open, Resolve};
-use crate::plan::{Absent, At, Entry, NOTES, PathIn, SLOTS, Slot, Step};
-use crate::spawn::announce;
+use crate::plan::{Absent, At, Entry, NOTES, PathIn, Plan, SLOTS, Slot, Step};
+use crate::record::{Detail, EXECVE, Record};
+use crate::spawn::{Arrays, announce};
 use crate::{
     Errno, Result, clone, copy, cred, file, keyring, landlock, lsm, mount, net, numa, personality, process,
-    rlimit, sched, seccomp, send, stage, tty,
+    rlimit, sched, seccomp, send, socket, stage, tty,
 };
 
+mod lifecycle;
+mod program;
 mod readback;
+mod terminal;
 
 /// Resolution of everything below a container's root.
 const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
 
-/// The child's state: the descriptors that its steps made.
-pub(crate) struct Walk {
+/// The child's state: the descriptors that its steps made, and its ends to the parent.
+pub(crate) struct Walk<'plan> {
     slots: [RawFd; SLOTS],
     /// The ids of the mounts that its steps took note of; 0 is none.
     notes: [u64; NOTES],
     /// Where the parent's word to go on arrives.
     go: RawFd,
-    /// Where the parent hears of a fork.
+    /// Where failures and news are reported.
     report: RawFd,
     /// The call that makes processes here.
     call: Call,
+    /// The plan that is walked.
+    plan: &'plan Plan,
+    /// This process's number as its parent sees it, once that was told.
+    pid: i32,
+    /// The pointers for each [`Step::Run`], in order.
+    arrays: &'plan [Arrays],
+    /// How many of them have been used.
+    ran: usize,
+    /// Whether this process is to become a program of a [`Step::Run`].
+    inside_program: bool,
+    /// How the program of a failed [`Step::Run`] ended, and what it wrote.
+    detail: Detail,
+    output: [u8; 256],
 }
 
 /// How many of the following steps to leave out.
 type Skip = u16;
 
-impl Walk {
-    pub(crate) fn new(go: RawFd, report: RawFd, call: Call) -> Self {
-        Self { slots: [-1; SLOTS], notes: [0; NOTES], go, report, call }
+impl<'plan> Walk<'plan> {
+    pub(crate) fn new(
+        go: RawFd,
+        report: RawFd,
+        call: Call,
+        plan: &'plan Plan,
+        arrays: &'plan [Arrays],
+    ) -> Self {
+        Self {
+            slots: [-1; SLOTS],
+            notes: [0; NOTES],
+            go,
+            report,
+            call,
+            plan,
+            pid: 0,
+            arrays,
+            ran: 0,
+            inside_program: false,
+            detail: Detail::None,
+            output: [0; 256],
+        }
     }
 
-    /// Walks all steps; on failure gives the step's number too.
+    /// Walks all steps but the last ones; on failure gives the step's number too.
     pub(crate) fn run(&mut self, entries: &[Entry]) -> std::result::Result<(), (u32, Errno)> {
+        self.walk(0, entries)
+    }
+
+    /// Walks the last steps.
+    pub(crate) fn run_last(&mut self, plan: &Plan) -> std::result::Result<(), (u32, Errno)> {
+        self.walk(u32::try_from(plan.entries().len()).unwrap_or(EXECVE), plan.last())
+    }
+
+    /// Where to report, which may have changed on the way.
+    pub(crate) fn report_end(&self) -> RawFd {
+        self.report
+    }
+
+    /// Reports a failure; the text is for who does not have the plan.
+    pub(crate) fn fail(&self, number: u32, errno: Errno, about: &[u8]) {
+        let mut record = Record::new(number, errno as i32, self.detail.encode(), about);
+        if self.detail != Detail::None {
+            record.append(b"\n");
+            record.append(&self.output);
+        }
+        // Where nobody listens there is nobody to tell.
+        let _ = record.send(self.report());
+    }
+
+    /// Walks the steps, of which the first has this number.
+    fn walk(&mut self, first: u32, entries: &[Entry]) -> std::result::Result<(), (u32, Errno)> {
         let mut skip: Skip = 0;
-        for (number, entry) in (0u32..).zip(entries) {
+        let mut left = entries;
+        let mut number = first;
+        while let [entry, rest @ ..] = left {
+            left = rest;
             if skip > 0 {
                 skip = skip.saturating_sub(1);
-                continue;
+            } else if self.inside_program && is_of_the_child(&entry.step) {
+                // The program that runs ahead is not the child whom these steps mean.
+            } else if let Step::Run(program) = &entry.step {
+                self.run_program(number, program, rest).map_err(|errno| (number, errno))?;
+            } else if let Step::CloseOthers = &entry.step {
+                self.close_others(rest).map_err(|errno| (number, errno))?;
+            } else if let Step::RequireProgram = &entry.step {
+                // The same failure as at the end, only earlier.
+                self.require_program().map_err(|errno| (EXECVE, errno))?;
+            } else {
+                skip = self.step(&entry.step).map_err(|errno| (number, errno))?;
             }
-            skip = self.step(&entry.step).map_err(|errno| (number, errno))?;
+            number = number.saturating_add(1);
         }
         Ok(())
     }
@@ -93,9 +168,21 @@ impl Walk {
             Step::Duplicate { from, to } => process::dup_to(self.fd(from)?, *to),
             Step::ChangeRootHere => change_root_here(),
             Step::Close(slot) => self.close(*slot),
-            _ => self.resource_step(step),
+            _ => self.lifecycle_step(step),
         }
         .map(|()| 0)
+    }
+
+    fn lifecycle_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::TellParent => self.tell_parent(),
+            Step::Listen { socket } => socket::listen(self.fd(socket)?, 128),
+            Step::AcceptStart { listener } => self.accept_start(listener),
+            Step::OpenTerminal { dir, path, master, slave } => self.open_terminal(dir, path, *master, *slave),
+            Step::TerminalSize { fd, rows, columns } => tty::set_size(self.fd(fd)?, *rows, *columns),
+            Step::TerminalOwner { fd, uid } => tty::set_owner(self.fd(fd)?, *uid),
+            _ => self.resource_step(step),
+        }
     }
 
     fn resource_step(&mut self, step: &Step) -> Result<()> {
@@ -253,16 +340,6 @@ impl Walk {
         }
     }
 
-    pub(crate) fn wait_for_parent(&self) -> Result<()> {
-        // SAFETY: the descriptor was opened by the parent for this child and is closed by nobody else.
-        let go = unsafe { BorrowedFd::borrow_raw(self.go) };
-        let mut byte = [0u8; 1];
-        match file::read(go, &mut byte)? {
-            1 => Ok(()),
-            _ => Err(Errno::EPIPE),
-        }
-    }
-
     fn open_in(
         &mut self,
         dir: &At,
@@ -397,6 +474,20 @@ fn time_offsets(text: &[u8]) -> Result<()> {
         return Err(Errno::ESTALE);
     }
     file::write_once(file.as_fd(), text)
+}
+
+/// Whether a step is between the child and its parent or starter, or a program of its own.
+fn is_of_the_child(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::WaitForParent
+            | Step::TellParent
+            | Step::Listen { .. }
+            | Step::AcceptStart { .. }
+            | Step::SendDescriptor { .. }
+            | Step::Fork(_)
+            | Step::Run(_)
+    )
 }
 
 /// `chroot(".")` (`chroot(2)`): a step of a plan only, since alone it confines nothing.

@@ -7,10 +7,11 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use cofferdam_sys::clone::Namespaces;
 use cofferdam_sys::mount::MountFlags;
-use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step};
+use cofferdam_sys::plan::{Absent, At, Errand, Exec, Input, PathIn, Plan, Step};
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::readback::{IdKind, Wanted};
 use cofferdam_sys::seccomp::{FilterFlags, Instruction};
@@ -90,6 +91,17 @@ fn harmless(plan: &mut Plan) {
         },
     );
     mounts(plan, &dir);
+    plan.push("close what nobody needs", Step::CloseOthers);
+    plan.push("look for the program", Step::RequireProgram);
+    let input = Input { before: b"{".to_vec(), after: b"}".to_vec() };
+    let exec = Exec {
+        candidates: vec![c"/bin/cat".into()],
+        args: vec![c"cat".into(), c"-".into()],
+        env: vec![c"A=b".into()],
+    };
+    let program = Errand { exec, input, timeout: Some(Duration::from_secs(20)), rest: true };
+    plan.push("run a program", Step::Run(Box::new(program)));
+    plan.push("come this far", Step::TellParent);
     plan.push("fork", Step::Fork(Namespaces::empty()));
     plan.push("take orphans", Step::ChildSubreaper);
     plan.push("no new privileges", Step::NoNewPrivileges);
@@ -171,6 +183,7 @@ fn walking_allocates_nothing() {
     harmless(&mut good);
     let mut spawning = spawn(&good, &Request::default()).unwrap();
     spawning.release().unwrap();
+    spawning.reached().unwrap();
     assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
 
     let mut bad = plan("/nowhere");

@@ -64,6 +64,11 @@ impl<'plan> Steps<'plan> {
         })
     }
 
+    /// The plan itself, for steps that are not this crate's.
+    pub(super) fn plan(&mut self) -> &mut Plan {
+        self.plan
+    }
+
     pub(super) fn push(&mut self, about: impl Into<String>, step: Step) {
         self.plan.push(about, step);
     }

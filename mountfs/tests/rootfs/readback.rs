@@ -169,6 +169,30 @@ fn a_writable_submount_fails_the_start() {
     });
 }
 
+#[test]
+#[ignore = "mounts as root: `cargo xtask test` runs it in a guest"]
+fn a_shared_submount_fails_the_start() {
+    in_each_mode(|lab| {
+        lab.write("volume/below/file", "");
+        super::tmpfs(&lab.dir.join("volume/below"));
+        let mut rootfs = rootfs(lab);
+        rootfs.mounts.retain(|mount| mount.target.as_os_str() != "/volume");
+        add(&mut rootfs, "bind", lab.dir.join("volume").to_str().unwrap(), "/all", &["rbind"]);
+        lab.output(&rootfs, "true");
+        let shared = Step::Propagation { path: c"/all/below".into(), flags: MountFlags::SHARED };
+        let disturbed = lab.run_with(&rootfs, "true", |plan| before_readback(plan, shared));
+        super::untmpfs(&lab.dir.join("volume/below"));
+        let Err(Failure::Step { about, errno, .. }) = disturbed else { panic!("{disturbed:?}") };
+        let old = lab.mode.name.contains("before") || lab.mode.name == "without statmount";
+        let wanted = if old {
+            "read back the propagation of all mounts"
+        } else {
+            "bind on /all: read back the mounts below"
+        };
+        assert_eq!((about.as_str(), errno), (wanted, Errno::EPERM), "{}", lab.mode.name);
+    });
+}
+
 fn is_check(entry: &Entry) -> bool {
     entry.about.contains("read it back") || entry.about.starts_with("read back the")
 }

@@ -69,7 +69,7 @@ impl IdMaps {
     /// Checks what the kernel would refuse with a bare `EINVAL`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] that names the map and the ranges at fault.
+    /// [`crate::ErrorKind::Invalid`] that names the map and the ranges at fault.
     pub fn validate(&self) -> Result<(), Error> {
         validate("uid", &self.uid)?;
         validate("gid", &self.gid)

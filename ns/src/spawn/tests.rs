@@ -82,7 +82,7 @@ fn a_child_is_killed_when_dropped_only_if_asked() {
 
 #[test]
 fn what_fails_is_named() {
-    let error = Spawn::new("no-such-program").spawn().unwrap_err();
+    let error = Spawn::new("no-such-program").env("PATH", "/usr/bin:/bin").spawn().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exec(Errno::ENOENT));
     assert!(error.to_string().starts_with("execute no-such-program: ENOENT"), "{error}");
     let error = Spawn::new("true").current_dir("/nowhere").spawn().unwrap_err();

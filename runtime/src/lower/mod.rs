@@ -1,5 +1,6 @@
 //! From the words of the OCI spec to plain data, with every refusal naming its JSON path.
 
+mod hooks;
 mod mounts;
 mod namespaces;
 mod process;
@@ -25,6 +26,10 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
     let hostname = namespaces::uts_name("hostname", spec.hostname().as_deref(), &namespaces)?;
     let domainname = namespaces::uts_name("domainname", spec.domainname().as_deref(), &namespaces)?;
     Ok(Container {
+        oci_version: spec.version().clone(),
+        annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        bundle: bundle.dir.clone(),
+        hooks: hooks::lower(spec)?,
         process: process::lower(spec)?,
         rootfs: mounts::lower(bundle, linux, &namespaces)?,
         cgroup: resources::lower(linux, id)?,
@@ -36,6 +41,31 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
         sysctl,
         seccomp: seccomp::lower(bundle, linux)?,
     })
+}
+
+/// Checks a process that is to be run in a container that there is, and lowers it.
+///
+/// # Errors
+/// As [`lower()`]; the paths in messages are those of `config.json`.
+pub(crate) fn lower_process(process: &oci_spec::runtime::Process) -> Result<crate::Process> {
+    unsupported::refuse_process(process)?;
+    process::lower_process(process)
+}
+
+/// The system call filter of a config.
+pub(crate) fn lower_seccomp(bundle: &Bundle) -> Result<Option<crate::container::Seccomp>> {
+    bundle.spec.linux().as_ref().map_or(Ok(None), |linux| seccomp::lower(bundle, linux))
+}
+
+/// The hooks of a config.
+pub(crate) fn hooks(spec: &oci_spec::runtime::Spec) -> Result<crate::hooks::Hooks> {
+    hooks::lower(spec)
+}
+
+/// Checks resources that change a container's, and lowers them.
+pub(crate) fn limits(resources: &oci_spec::runtime::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
+    unsupported::refuse_resources(resources)?;
+    resources::limits(resources)
 }
 
 #[cfg(test)]

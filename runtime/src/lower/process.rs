@@ -6,16 +6,19 @@ use cofferdam_caps::{Cap, CapSet, Sets};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::apparmor::{self, ProfileName};
 use cofferdam_sys::rlimit::{self, Rlimit};
-use oci_spec::runtime::{Capabilities, PosixRlimit, Spec};
+use oci_spec::runtime::{Capabilities, PosixRlimit, Process as SpecProcess, Spec};
 
-use crate::container::Process;
+use crate::container::{Process, Terminal};
 use crate::{Error, Result};
 
 /// Where programs are searched for when the container's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn lower(spec: &Spec) -> Result<Process> {
-    let process = spec.process().as_ref().ok_or_else(|| Error::config("process", "is missing"))?;
+    lower_process(spec.process().as_ref().ok_or_else(|| Error::config("process", "is missing"))?)
+}
+
+pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
     let args = strings("process.args", process.args().as_deref().unwrap_or_default())?;
     if args.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::config("process.args", "names no program"));
@@ -40,7 +43,8 @@ pub(super) fn lower(spec: &Spec) -> Result<Process> {
         gid: user.gid(),
         groups: user.additional_gids().clone().unwrap_or_default(),
         umask: user.umask(),
-        caps: capabilities(spec)?,
+        terminal: terminal(process),
+        caps: capabilities(process)?,
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         rlimits: rlimits(process.rlimits().as_deref().unwrap_or_default())?,
         oom_score_adj: oom_score_adj(process.oom_score_adj())?,
@@ -53,6 +57,14 @@ fn label(profile: Option<&str>) -> Result<Option<Label>> {
     let name = profile.filter(|name| !name.is_empty()).map(ProfileName::new).transpose();
     let name = name.map_err(|error| Error::config("process.apparmorProfile", error))?;
     Ok(name.as_ref().map(apparmor::exec))
+}
+
+/// A size of 0 is no size: the terminal keeps the one it is made with.
+fn terminal(process: &SpecProcess) -> Option<Terminal> {
+    let number = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
+    let size = process.console_size().map(|size| (number(size.height()), number(size.width())));
+    (process.terminal() == Some(true))
+        .then_some(Terminal { size: size.filter(|(rows, columns)| *rows > 0 && *columns > 0) })
 }
 
 fn strings(field: &str, list: &[String]) -> Result<Vec<CString>> {
@@ -69,8 +81,8 @@ fn search_path(env: &[CString]) -> Vec<u8> {
 }
 
 /// The five sets; a config without `capabilities` gives none.
-fn capabilities(spec: &Spec) -> Result<Sets> {
-    let Some(caps) = spec.process().as_ref().and_then(|process| process.capabilities().as_ref()) else {
+fn capabilities(process: &SpecProcess) -> Result<Sets> {
+    let Some(caps) = process.capabilities().as_ref() else {
         return Ok(Sets::default());
     };
     let mut sets = Sets {

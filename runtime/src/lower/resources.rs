@@ -39,7 +39,7 @@ fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
     Ok(format!("{prefix}{}", parts.join("/")))
 }
 
-fn limits(resources: &LinuxResources) -> Result<Limits> {
+pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {
     let mut limits = Limits::default();
     if let Some(pids) = resources.pids() {
         // 0 and below mean "no limit" (runtime-spec, config-linux, "PIDs").

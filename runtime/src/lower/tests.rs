@@ -103,9 +103,7 @@ fn each_fault_names_its_field() {
 
 #[test]
 fn what_is_not_enforced_is_refused() {
-    let fields: [Fault; 5] = [
-        ("process.terminal", |c| c["process"]["terminal"] = json!(true)),
-        ("hooks", |c| c["hooks"] = json!({ "prestart": [{ "path": "/bin/true" }] })),
+    let fields: [Fault; 3] = [
         ("linux.timeOffsets", |c| c["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } })),
         ("linux.mountLabel", |c| c["linux"]["mountLabel"] = json!("x")),
         ("linux.namespaces[0].path", |c| c["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/mnt")),
@@ -180,4 +178,16 @@ fn limits_are_translated_to_v2() {
     assert!(wrong(json!({ "memory": { "limit": 10, "swap": 5 } })).contains("is below memory.limit"));
     assert!(wrong(json!({ "unified": { "cgroup.procs": "1" } })).contains("no interface file"));
     assert!(wrong(json!({ "unified": { "../x": "1" } })).contains("no interface file"));
+}
+
+#[test]
+fn faults_of_hooks_name_the_hook() {
+    let wrong = |hooks: Value| refused(|c| c["hooks"] = hooks.clone());
+    let (kind, message) = wrong(json!({ "poststop": [{ "path": "/x" }, { "path": "x" }] }));
+    assert_eq!(kind, ErrorKind::Config);
+    assert!(message.contains("hooks.poststop[1].path: must be absolute"), "{message}");
+    for timeout in [0, -1] {
+        let (_, message) = wrong(json!({ "prestart": [{ "path": "/x", "timeout": timeout }] }));
+        assert!(message.contains("hooks.prestart[0].timeout"), "{message}");
+    }
 }

@@ -1,15 +1,12 @@
 //! What the spec has and this build does not enforce yet: refused by name, never left out in silence.
 
-use oci_spec::runtime::{Hooks, Linux, LinuxResources, Process, Spec};
+use oci_spec::runtime::{Linux, LinuxResources, Process, Spec};
 
 use crate::{Error, Result};
 
 /// Refuses the first field that is set and not enforced.
 pub(super) fn refuse(spec: &Spec) -> Result<()> {
     let mut fields: Vec<(&str, bool)> = Vec::new();
-    if let Some(hooks) = spec.hooks() {
-        fields.push(("hooks", has_hooks(hooks)));
-    }
     fields.push(("vm", spec.vm().is_some()));
     if let Some(process) = spec.process() {
         in_process(process, &mut fields);
@@ -20,6 +17,24 @@ pub(super) fn refuse(spec: &Spec) -> Result<()> {
             in_resources(resources, &mut fields);
         }
     }
+    first(fields)
+}
+
+/// The same for a process alone.
+pub(super) fn refuse_process(process: &Process) -> Result<()> {
+    let mut fields = Vec::new();
+    in_process(process, &mut fields);
+    first(fields)
+}
+
+/// The same for resources alone.
+pub(super) fn refuse_resources(resources: &LinuxResources) -> Result<()> {
+    let mut fields = Vec::new();
+    in_resources(resources, &mut fields);
+    first(fields)
+}
+
+fn first(fields: Vec<(&str, bool)>) -> Result<()> {
     match fields.into_iter().find(|(_, set)| *set) {
         Some((field, _)) => Err(Error::unsupported(field)),
         None => Ok(()),
@@ -32,7 +47,6 @@ fn set(text: Option<&String>) -> bool {
 
 fn in_process(process: &Process, fields: &mut Vec<(&str, bool)>) {
     fields.extend([
-        ("process.terminal", process.terminal() == Some(true)),
         ("process.selinuxLabel", set(process.selinux_label().as_ref())),
         ("process.ioPriority", process.io_priority().is_some()),
         ("process.scheduler", process.scheduler().is_some()),
@@ -61,18 +75,4 @@ fn in_resources(resources: &LinuxResources, fields: &mut Vec<(&str, bool)>) {
         ("linux.resources.network", resources.network().is_some()),
         ("linux.resources.rdma", resources.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty())),
     ]);
-}
-
-fn has_hooks(hooks: &Hooks) -> bool {
-    [
-        // Deprecated in the spec and still in use.
-        hooks.prestart(),
-        hooks.create_runtime(),
-        hooks.create_container(),
-        hooks.start_container(),
-        hooks.poststart(),
-        hooks.poststop(),
-    ]
-    .into_iter()
-    .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
 }

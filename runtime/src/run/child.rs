@@ -14,35 +14,53 @@ use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
 
 use super::confine::Confined;
 use super::seccomp::ChildFilter;
-use crate::{Container, ContainerId, Error, ErrorKind, Result};
+use super::{limits, terminal};
+use crate::container::Process;
+use crate::state::{State, Status};
+use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
+
+/// What the walk needs beside the container.
+pub(crate) struct Surroundings {
+    /// The state as hooks are given it.
+    pub(crate) state: State,
+    /// The socket that the child waits at to be started; without one it goes on at once.
+    pub(crate) gate: Option<At>,
+    /// Where the master of the container's terminal is sent.
+    pub(crate) console: Option<At>,
+    /// How many descriptors from number 3 on the program inherits.
+    pub(crate) inherit: u32,
+    /// Whether the container gets a session keyring of its own.
+    pub(crate) keyring: bool,
+}
 
 /// What is prepared beside the container's own plan, where the config asks for it.
-pub(super) struct Additions<'a> {
+pub(crate) struct Additions<'a> {
     /// The system call filter.
-    pub(super) filter: Option<&'a ChildFilter>,
+    pub(crate) filter: Option<&'a ChildFilter>,
     /// The label of a security module.
-    pub(super) confined: Option<&'a Confined<'a>>,
+    pub(crate) confined: Option<&'a Confined>,
 }
 
 /// The child's whole walk.
-pub(super) fn plan(
+pub(crate) fn plan(
     container: &Container,
     isolation: &Isolation,
     root: Prepared,
     additions: &Additions<'_>,
     id: &ContainerId,
+    around: &Surroundings,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
-    let program = process.args.first().map_or(&[][..], |program| program.as_bytes());
-    let candidates = Exec::search(program, &process.path).ok_or_else(|| start("PATH holds a NUL byte"))?;
-    let exec = Exec { candidates, args: process.args.clone(), env: process.env.clone() };
-
-    let mut plan = Plan::new(exec);
+    let mut plan = Plan::new(exec(process)?);
+    plan.inherit(around.inherit);
     isolation.lower(&mut plan);
+    // Behind the id maps, which the parent writes to files that would then belong to root.
+    plan.push("be closed to other processes", Step::Dumpable(false));
     plan.push("start a session", Step::NewSession);
-    let keyring = CString::new(format!("_ses.{id}")).map_err(start)?;
-    plan.push("make a session keyring", Step::SessionKeyring(keyring));
+    if around.keyring {
+        keyring(id, &mut plan)?;
+    }
     names(container, &mut plan);
     if isolation.new.contains(Namespaces::NET) {
         cofferdam_netbridge::loopback_up(&mut plan);
@@ -52,7 +70,16 @@ pub(super) fn plan(
         let write = Step::Write { dir: At::Cwd, path: file, data: value.clone().into_bytes() };
         plan.push(format!("set the kernel parameter {path}"), write);
     }
-    root.lower(&mut plan).map_err(start)?;
+    let mut failed = Ok(());
+    let add = |plan: &mut Plan, root: &At| {
+        if let Some(terminal) = process.terminal {
+            terminal::in_root(terminal, process.uid, around.console.as_ref(), root, plan)?;
+        }
+        failed = hooks_before_pivot(container, around, plan);
+        Ok(())
+    };
+    root.lower_with(&mut plan, add).map_err(start)?;
+    failed?;
     working_directory(&process.cwd, &mut plan)?;
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
@@ -61,22 +88,106 @@ pub(super) fn plan(
     if let Some(confined) = additions.confined {
         confined.lower(&mut plan)?;
     }
-    // Without no_new_privs only CAP_SYS_ADMIN may set a filter: before it is given up, and what follows comes
-    // under the filter. With it, the filter is the very last thing.
-    let filter = additions.filter;
-    if let Some(filter) = filter.filter(|_| !process.no_new_privs) {
-        filter.lower(&mut plan, Plan::push)?;
-    }
-    credentials(container, isolation, &mut plan, warn)?;
-    // Last: a low limit of descriptors would break the walk itself.
-    for (resource, limit) in &process.rlimits {
-        let limit = Step::ResourceLimit { resource: *resource, limit: *limit };
-        plan.push("process.rlimits: set a resource limit", limit);
-    }
-    if let Some(filter) = filter.filter(|_| process.no_new_privs) {
-        filter.lower(&mut plan, Plan::push_last)?;
+    let gate = around.gate.as_ref();
+    let user_namespace = isolation.new.contains(Namespaces::USER);
+    let set_groups = groups(isolation);
+    let credentials = |plan: &mut Plan, warn: &mut dyn FnMut(&str)| {
+        credentials(process, user_namespace, set_groups, plan, warn)
+    };
+    match Placed::of(additions.filter, process.no_new_privs, gate.is_some()) {
+        // What a filter must allow is nobody's business but the program's, as far as that can be.
+        Placed::Last(filter) => {
+            credentials(&mut plan, warn)?;
+            wait_for_start(gate, container, around, &mut plan)?;
+            limits::lower(process, &mut plan, warn)?;
+            filter.map_or(Ok(()), |filter| filter.lower(&mut plan, Plan::push_last))?;
+        }
+        Placed::BeforeCredentials(filter) => {
+            wait_for_start(gate, container, around, &mut plan)?;
+            filter.lower(&mut plan, Plan::push)?;
+            credentials(&mut plan, warn)?;
+            limits::lower(process, &mut plan, warn)?;
+        }
+        Placed::BeforeTheWait(filter) => {
+            if !process.no_new_privs {
+                filter.lower(&mut plan, Plan::push)?;
+            }
+            credentials(&mut plan, warn)?;
+            if process.no_new_privs {
+                filter.lower(&mut plan, Plan::push)?;
+            }
+            wait_for_start(gate, container, around, &mut plan)?;
+            limits::lower(process, &mut plan, warn)?;
+        }
     }
     Ok(plan)
+}
+
+/// Where in the walk the system call filter is installed.
+enum Placed<'f> {
+    /// With `no_new_privs`, or without a filter.
+    Last(Option<&'f ChildFilter>),
+    /// Without it only `CAP_SYS_ADMIN` may install a filter. What follows comes under it, and the wait for the
+    /// start must not: a filter for a program need not allow `accept4(2)`.
+    BeforeCredentials(&'f ChildFilter),
+    /// The listener is handed on by who makes the container, so before it waits to be started by another.
+    BeforeTheWait(&'f ChildFilter),
+}
+
+impl<'f> Placed<'f> {
+    fn of(filter: Option<&'f ChildFilter>, no_new_privs: bool, waits: bool) -> Self {
+        match filter {
+            Some(filter) if filter.hands_over() && waits => Placed::BeforeTheWait(filter),
+            Some(filter) if !no_new_privs => Placed::BeforeCredentials(filter),
+            filter => Placed::Last(filter),
+        }
+    }
+}
+
+/// The wait for `start`, and the hooks behind it, which run with what the rest of the walk gives the program.
+fn wait_for_start(
+    gate: Option<&At>,
+    container: &Container,
+    around: &Surroundings,
+    plan: &mut Plan,
+) -> Result<()> {
+    if let Some(gate) = gate {
+        plan.push("process.args: look for the program", Step::RequireProgram);
+        plan.push("listen for the start", Step::Listen { socket: gate.clone() });
+        plan.push("close what is not needed any more", Step::CloseOthers);
+        plan.push("tell that the container is created", Step::TellParent);
+        plan.push("wait for the start", Step::AcceptStart { listener: gate.clone() });
+    }
+    let created = State { status: Status::Created, ..around.state.clone() };
+    hooks::lower("startContainer", &container.hooks.start_container, &created, true, plan)
+}
+
+/// What is executed at the end.
+pub(crate) fn exec(process: &Process) -> Result<Exec> {
+    let program = process.args.first().map_or(&[][..], |program| program.as_bytes());
+    let candidates = Exec::search(program, &process.path).ok_or_else(|| start("PATH holds a NUL byte"))?;
+    Ok(Exec { candidates, args: process.args.clone(), env: process.env.clone() })
+}
+
+/// Keys of the caller are not the container's. Who executes a program in a container joins its keyring.
+pub(crate) fn keyring(id: &ContainerId, plan: &mut Plan) -> Result<()> {
+    let keyring = CString::new(format!("_ses.{id}")).map_err(start)?;
+    plan.push("make a session keyring", Step::SessionKeyring(keyring));
+    Ok(())
+}
+
+/// The parent's hooks, for which the child waits, and the child's own.
+fn hooks_before_pivot(container: &Container, around: &Surroundings, plan: &mut Plan) -> Result<()> {
+    if wants_parent(container) {
+        plan.push("tell that hooks can be run", Step::TellParent);
+        plan.push("wait for the parent's hooks", Step::WaitForParent);
+    }
+    hooks::lower("createContainer", &container.hooks.create_container, &around.state, false, plan)
+}
+
+/// Whether the parent runs hooks while the child waits before its pivot.
+pub(super) fn wants_parent(container: &Container) -> bool {
+    !container.hooks.prestart.is_empty() || !container.hooks.create_runtime.is_empty()
 }
 
 fn names(container: &Container, plan: &mut Plan) {
@@ -88,7 +199,7 @@ fn names(container: &Container, plan: &mut Plan) {
     }
 }
 
-fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
+pub(crate) fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
     let slot = plan.slot().map_err(start)?;
     let open = Step::OpenIn {
         dir: At::Cwd,
@@ -104,26 +215,25 @@ fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
+/// Without a map for groups setgroups(2) is denied, and there is nothing to set.
+fn groups(isolation: &Isolation) -> bool {
+    isolation.ids.as_ref().is_none_or(|ids| !ids.gid.is_empty())
+}
+
 /// Capabilities that the kernel or the caller does not have are left out with a warning, as the spec lets
 /// a runtime do: the container gets less than its config says, never more.
-fn credentials(
-    container: &Container,
-    isolation: &Isolation,
+pub(crate) fn credentials(
+    process: &Process,
+    user_namespace: bool,
+    set_groups: bool,
     plan: &mut Plan,
     warn: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let process = &container.process;
-    let ids = Ids {
-        uid: process.uid,
-        gid: process.gid,
-        groups: process.groups.clone(),
-        // Without a map for groups setgroups(2) is denied, and there is nothing to set.
-        set_groups: isolation.ids.as_ref().is_none_or(|ids| !ids.gid.is_empty()),
-    };
+    let ids = Ids { uid: process.uid, gid: process.gid, groups: process.groups.clone(), set_groups };
     let last = cofferdam_caps::last_cap().map_err(start)?;
     let mut possible = CapSet::up_to(last);
-    // A new user namespace begins with all of them.
-    if !isolation.new.contains(Namespaces::USER) {
+    // Who enters a user namespace has all of them there.
+    if !user_namespace {
         possible = possible - process.caps.beyond(&Sets::current().map_err(start)?);
     }
     let left_out = process.caps.all() - possible;

@@ -1,9 +1,14 @@
 //! The container's control group: made before the clone, removed after the end.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::Duration;
 
-use cofferdam_cgroup::{AnyCgroup, Controllers, ErrorKind as CgroupErrorKind, Hierarchy, Limits};
+use cofferdam_cgroup::{
+    AnyCgroup, Cgroup, Controllers, ErrorKind as CgroupErrorKind, Hierarchy, Limits, Stats,
+};
+use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
+use cofferdam_sys::{Errno, errno};
 
 use crate::container::CgroupPlan;
 use crate::{ContainerId, Error, ErrorKind, Result};
@@ -11,32 +16,58 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 /// How long processes that the kernel is still ending may keep the cgroup busy.
 const LAST_BREATH: Duration = Duration::from_secs(10);
 
+const SIGKILL: i32 = 9;
+
 /// The cgroup of one container, on whatever layout the host has; none where nothing is asked for and there
 /// is no hierarchy that could hold its processes together.
-pub(super) struct Control {
+pub(crate) struct Control {
     cgroup: Option<AnyCgroup>,
+    hierarchy: Hierarchy,
+    place: Option<Place>,
 }
 
+/// What another command needs to find the cgroup again: its path, and how many of its parents were made
+/// for it.
+pub(crate) type Place = (String, usize);
+
 impl Control {
-    /// Makes the cgroup, its limits and its device rules.
-    pub(super) fn create(plan: &CgroupPlan, id: &ContainerId) -> Result<Self> {
+    /// Where the cgroup will be; `None` when there will be none. To be kept before it is made.
+    pub(crate) fn place(plan: &CgroupPlan) -> Result<Option<Place>> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
         let holds = hierarchy.v2().is_some() || hierarchy.v1_of("freezer").is_some();
         if !holds && plan.limits == Limits::default() && plan.devices.is_empty() {
-            return Ok(Self { cgroup: None });
+            return Ok(None);
         }
-        let cgroup =
-            AnyCgroup::create(&hierarchy, &plan.path, &controllers(plan, &hierarchy)).map_err(|error| {
-                match error.kind() {
-                    CgroupErrorKind::AlreadyExists => {
-                        Error::new(ErrorKind::Exists, format!("container id `{id}` is in use: {error}"))
-                            .with_hint("choose another id or cgroupsPath, or end the container that has it")
-                    }
-                    _ => start(error),
-                }
-            })?;
+        let missing = |parent: &&Path| {
+            let path = parent.to_str().unwrap_or_default();
+            !path.is_empty() && AnyCgroup::open(&hierarchy, path).is_err()
+        };
+        let made = Path::new(&plan.path).ancestors().skip(1).take_while(missing).count();
+        Ok(Some((plan.path.clone(), made)))
+    }
+
+    /// Makes the cgroup, its limits and its device rules.
+    pub(crate) fn create(plan: &CgroupPlan, place: Option<&Place>, id: &ContainerId) -> Result<Self> {
+        let hierarchy = Hierarchy::detect().map_err(start)?;
+        let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
+        let needed = controllers(plan, &hierarchy);
+        let usual = needed.iter().chain(usual(&hierarchy)).collect::<Controllers>();
+        let made = match AnyCgroup::create(&hierarchy, &plan.path, &usual) {
+            // Nothing that the config asks for needs them: a caller may have only a part of the hierarchy.
+            Err(error) if usual != needed && error.kind() != CgroupErrorKind::AlreadyExists => {
+                AnyCgroup::create(&hierarchy, &plan.path, &needed)
+            }
+            made => made,
+        };
+        let cgroup = made.map_err(|error| match error.kind() {
+            CgroupErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::Exists, format!("the cgroup of container {id} is in use: {error}"))
+                    .with_hint("choose another id or cgroupsPath, or end the container that has it")
+            }
+            _ => start(error),
+        })?;
         match configure(&cgroup, plan) {
-            Ok(()) => Ok(Self { cgroup: Some(cgroup) }),
+            Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place.clone()) }),
             Err(error) => Err(match cgroup.delete() {
                 Ok(()) => start(error),
                 Err(cleanup) => start(error).with_cleanup(cleanup),
@@ -44,27 +75,138 @@ impl Control {
         }
     }
 
+    /// The cgroup of a container that was made before; none when it is gone.
+    pub(crate) fn open(place: Option<&Place>) -> Result<Self> {
+        let hierarchy = Hierarchy::detect().map_err(system)?;
+        let cgroup = match place.map(|(path, _)| AnyCgroup::open(&hierarchy, path)) {
+            Some(Err(error)) if error.kind() != CgroupErrorKind::NotFound => return Err(system(error)),
+            opened => opened.and_then(std::result::Result::ok),
+        };
+        Ok(Self { cgroup, hierarchy, place: place.cloned() })
+    }
+
     /// The v2 cgroup that the child is born in, where there is one.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.cgroup.as_ref()?.birthplace()
     }
 
     /// Moves a child that waits into its v1 cgroups, which `clone3(2)` does not know.
-    pub(super) fn admit(&self, pid: i32) -> Result<()> {
+    pub(crate) fn admit(&self, pid: i32) -> Result<()> {
         self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.admit(pid)).map_err(start)
+    }
+
+    /// Whether its processes are frozen.
+    pub(crate) fn is_frozen(&self) -> Result<bool> {
+        match self.cgroup.as_ref().map(AnyCgroup::frozen) {
+            None => Ok(false),
+            Some(Err(error)) if error.kind() == CgroupErrorKind::NotFound => Ok(false),
+            Some(frozen) => frozen.map_err(system),
+        }
+    }
+
+    /// Stops all processes.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.require("pause")?.freeze().map_err(system)
+    }
+
+    /// Lets all processes go on.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.require("resume")?.thaw().map_err(system)
+    }
+
+    /// Changes limits; those that are not given stay.
+    pub(crate) fn update(&self, limits: &Limits) -> Result<()> {
+        self.require("update")?.apply(limits).map_err(system)
+    }
+
+    /// What has been used.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        self.require("events")?.stats().map_err(system)
+    }
+
+    /// The processes, as the caller's PID namespace numbers them, with those of cgroups below.
+    pub(crate) fn processes(&self) -> Result<Vec<i32>> {
+        let cgroup = self.require("ps")?;
+        let Some(v2) = cgroup.v2() else { return cgroup.procs().map_err(system) };
+        let mut pids = Vec::new();
+        let mut left: Vec<Cgroup> = vec![v2.try_clone().map_err(system)?];
+        while let Some(cgroup) = left.pop() {
+            pids.extend(cgroup.procs().map_err(system)?);
+            for name in cgroup.children().map_err(system)? {
+                // One that is removed meanwhile has no processes.
+                left.extend(cgroup.child(&name));
+            }
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// Sends a signal to every process.
+    pub(crate) fn signal_all(&self, signal: i32) -> Result<()> {
+        let cgroup = self.require("kill --all")?;
+        if signal == SIGKILL {
+            return cgroup.kill().map_err(system);
+        }
+        for pid in self.processes()? {
+            match pidfd_open(pid).and_then(|pidfd| pidfd_send_signal(pidfd.as_fd(), signal)) {
+                // Ended meanwhile, or a number that is a thread's by now.
+                Ok(()) | Err(Errno::ESRCH | Errno::EINVAL) => {}
+                Err(number) => {
+                    let what = format!("signal process {pid}: {}", errno::describe(number));
+                    return Err(Error::new(ErrorKind::System, what));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Kills what is left of the container and removes the cgroup.
     ///
     /// Without a PID namespace of its own, the container's end does not end its other processes.
-    pub(super) fn remove(self) -> cofferdam_cgroup::Result<()> {
+    pub(crate) fn remove(self) -> cofferdam_cgroup::Result<()> {
         let Some(cgroup) = self.cgroup else { return Ok(()) };
-        if cgroup.populated()? {
-            cgroup.kill()?;
-            cgroup.wait_empty(LAST_BREATH)?;
+        match cgroup.populated() {
+            Ok(true) => {
+                cgroup.kill()?;
+                cgroup.wait_empty(LAST_BREATH)?;
+            }
+            Err(error) if error.kind() != CgroupErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        cgroup.delete()
+        cgroup.delete()?;
+        if let Some((path, made)) = &self.place {
+            prune(&self.hierarchy, path, *made);
+        }
+        Ok(())
     }
+
+    fn require(&self, aim: &str) -> Result<&AnyCgroup> {
+        self.cgroup.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::System, format!("{aim}: the container has no cgroup"))
+                .with_hint("this needs a cgroup hierarchy that the caller may write")
+        })
+    }
+}
+
+/// Removes the parents that were made for the cgroup, innermost first, up to one that others use.
+fn prune(hierarchy: &Hierarchy, path: &str, made: usize) {
+    let points = hierarchy.v2().map(|mount| &mount.point).into_iter();
+    let points = points.chain(hierarchy.v1().iter().map(|mount| &mount.mount.point));
+    for point in points {
+        let mut parents = Path::new(path).ancestors().skip(1).take(made);
+        // Only an empty one can be removed; who makes a cgroup in it at this moment makes it anew.
+        let _ = parents.try_for_each(|parent| std::fs::remove_dir(point.join(parent)));
+    }
+}
+
+/// What `update` may limit and `events` tells of later, where the host has it.
+fn usual(hierarchy: &Hierarchy) -> Vec<&'static str> {
+    const USUAL: [&str; 4] = ["cpu", "io", "memory", "pids"];
+    let v2 = hierarchy.v2().and_then(|_| Cgroup::root(hierarchy).ok()?.controllers().ok());
+    let there = |name: &&str| {
+        hierarchy.v1_of(name).is_some() || v2.as_ref().is_some_and(|controllers| controllers.contains(name))
+    };
+    USUAL.into_iter().filter(there).collect()
 }
 
 /// What the limits need, and on v1 the controller of devices: v2 has a program for them.
@@ -84,4 +226,8 @@ fn configure(cgroup: &AnyCgroup, plan: &CgroupPlan) -> cofferdam_cgroup::Result<
 
 fn start(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Start, error.to_string())
+}
+
+fn system(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::System, error.to_string())
 }

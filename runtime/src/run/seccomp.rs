@@ -18,26 +18,26 @@ use cofferdam_sys::spawn::Spawning;
 use oci_spec::runtime::{ContainerProcessState, ContainerState, SECCOMP_FD_NAME};
 
 use super::{os, start};
-use crate::container::Agent;
-use crate::{Container, ContainerId, Error, ErrorKind, Result};
+use crate::container::{Agent, Seccomp};
+use crate::{Error, ErrorKind, Result};
 
 /// The child's half.
-pub(super) struct ChildFilter {
+pub(crate) struct ChildFilter {
     filter: Filter,
     /// Where the listener is sent.
     listener: Option<At>,
 }
 
 /// The runtime's half, when there is an agent.
-pub(super) struct Handover {
+pub(crate) struct Handover {
     from_child: UnixStream,
     to_agent: UnixStream,
     agent: Agent,
 }
 
 /// Compiles the filter, asks the kernel whether it has all that it needs, and connects to the agent.
-pub(super) fn prepare(container: &Container) -> Result<(Option<ChildFilter>, Option<Handover>)> {
-    let Some(seccomp) = &container.seccomp else { return Ok((None, None)) };
+pub(crate) fn prepare(seccomp: Option<&Seccomp>) -> Result<(Option<ChildFilter>, Option<Handover>)> {
+    let Some(seccomp) = seccomp else { return Ok((None, None)) };
     let failed = |error: cofferdam_seccomp::Error| Error::config("linux.seccomp", error);
     let filter = Filter::compile(&seccomp.profile).map_err(failed)?;
     filter.check_kernel().map_err(failed)?;
@@ -56,8 +56,13 @@ pub(super) fn prepare(container: &Container) -> Result<(Option<ChildFilter>, Opt
 }
 
 impl ChildFilter {
+    /// Whether somebody has to take its listener.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// Adds the steps with `push`: [`Plan::push`] or [`Plan::push_last`].
-    pub(super) fn lower(&self, plan: &mut Plan, push: fn(&mut Plan, &'static str, Step)) -> Result<()> {
+    pub(crate) fn lower(&self, plan: &mut Plan, push: fn(&mut Plan, &'static str, Step)) -> Result<()> {
         const INSTALL: &str = "linux.seccomp: install the system call filter";
         let Some(socket) = &self.listener else {
             push(plan, INSTALL, self.filter.step(None));
@@ -75,7 +80,12 @@ impl Handover {
     /// Waits for the child's listener and gives it to the agent with the container's state.
     ///
     /// A child that ends before is no failure here: it reports its own.
-    pub(super) fn pass_on(&mut self, spawning: &Spawning<'_>, id: &ContainerId) -> Result<()> {
+    pub(crate) fn pass_on(
+        &mut self,
+        spawning: &Spawning<'_>,
+        id: &str,
+        status: ContainerState,
+    ) -> Result<()> {
         let step = "linux.seccomp: receive the listener from the container";
         let Some(pidfd) = spawning.pidfd() else { return Ok(()) };
         let socket = self.from_child.as_fd();
@@ -84,7 +94,7 @@ impl Handover {
         }
         let (_, listener) = send::receive_descriptor(socket, &mut [0]).map_err(|number| os(step, number))?;
         let listener = listener.ok_or_else(|| start(format!("{step}: none came")))?;
-        let state = self.state(spawning.pid(), id)?;
+        let state = self.state(spawning.pid(), id, status)?;
         let agent = self.agent.socket.display();
         send::send_descriptor(self.to_agent.as_fd(), listener.as_fd(), state.as_bytes()).map_err(|number| {
             os(&format!("linux.seccomp.listenerPath: send the listener to {agent}"), number)
@@ -92,9 +102,9 @@ impl Handover {
     }
 
     /// The container process state of the runtime specification.
-    fn state(&self, pid: i32, id: &ContainerId) -> Result<String> {
+    fn state(&self, pid: i32, id: &str, status: ContainerState) -> Result<String> {
         let mut state = self.agent.state.clone();
-        state.set_id(id.to_string()).set_pid(Some(pid)).set_status(ContainerState::Creating);
+        state.set_id(id.to_owned()).set_pid(Some(pid)).set_status(status);
         let mut process = ContainerProcessState::default();
         process
             .set_version(state.version().clone())

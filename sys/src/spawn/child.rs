@@ -1,13 +1,14 @@
 //! The child's side: the walk, the last preparations, `execve(2)`. Allocates nothing, takes no lock.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
-use super::report::{self, EXECVE, PRELUDE};
+use super::Arrays;
 use crate::call::check_int;
 use crate::clone::Namespaces;
 use crate::fork::{Call, clear_handlers};
 use crate::plan::{At, Entry, Exec, Plan, Step};
 use crate::process::close_range;
+use crate::record::{EXECVE, PRELUDE};
 use crate::walk::Walk;
 use crate::{Errno, Result};
 
@@ -25,31 +26,27 @@ pub(super) struct Start {
 }
 
 /// All that the child does. Does not return.
-pub(super) fn run(
-    plan: &Plan,
-    start: &Start,
-    argv: &[*const libc::c_char],
-    envp: &[*const libc::c_char],
-) -> ! {
+pub(super) fn run(plan: &Plan, start: &Start, arrays: &Arrays, programs: &[Arrays]) -> ! {
     for fd in start.parents {
         // SAFETY: these are the child's copies, whose Rust owner never runs here.
         unsafe { libc::close(fd) };
     }
-    let mut walk = Walk::new(start.go, start.report, start.call);
+    let mut walk = Walk::new(start.go, start.report, start.call, plan, programs);
     let outcome = prelude(&mut walk, start).map_err(|errno| (PRELUDE, errno));
     let (number, errno) = match outcome.and_then(|()| walk.run(plan.entries())) {
         Err(failure) => failure,
-        Ok(()) => match make_ready(plan, start.report) {
+        Ok(()) => match make_ready(plan, walk.report_end(), plan.first_closed()) {
             Err(errno) => (EXECVE, errno),
             // Only these steps and execve come under a filter that one of them sets.
-            Ok(()) => match walk.run(plan.last()) {
-                Err((number, errno)) => (number.saturating_add(count(plan.entries())), errno),
-                Ok(()) => (EXECVE, execute(plan.exec(), argv, envp)),
+            Ok(()) => match walk.run_last(plan) {
+                Err(failure) => failure,
+                Ok(()) => (EXECVE, execute(plan.exec(), arrays)),
             },
         },
     };
-    // SAFETY: the report's end is open until here.
-    report::fail(unsafe { BorrowedFd::borrow_raw(start.report) }, number, errno);
+    let entry = usize::try_from(number).ok().and_then(|number| plan.all().nth(number));
+    let program = plan.exec().args.first().map_or(&[][..], |program| program.as_bytes());
+    walk.fail(number, errno, entry.map_or(program, |entry| entry.about.as_bytes()));
     // SAFETY: takes no pointer, runs no handler, does not return.
     unsafe { libc::_exit(127) }
 }
@@ -65,13 +62,9 @@ fn prelude(walk: &mut Walk, start: &Start) -> Result<()> {
     start.fork.map_or(Ok(()), |namespaces| walk.fork(namespaces))
 }
 
-fn count(entries: &[Entry]) -> u32 {
-    u32::try_from(entries.len()).unwrap_or(EXECVE)
-}
-
-/// Leaves nothing open but 0, 1, 2, the report and what the last steps use, and resets signals.
-fn make_ready(plan: &Plan, report: RawFd) -> Result<()> {
-    let mut first: u32 = 3;
+/// Leaves nothing open but what is below `first`, the report and what the last steps use, and resets signals.
+pub(crate) fn make_ready(plan: &Plan, report: RawFd, first: u32) -> Result<()> {
+    let mut first = first;
     // Closing instead of marking close-on-exec works on every kernel since 5.9.
     while let Some(kept) = kept(plan, report).filter(|fd| *fd >= first).min() {
         close_range(first, kept.saturating_sub(1))?;
@@ -95,11 +88,11 @@ fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
 }
 
 /// Tries each candidate. Returns only on failure.
-fn execute(exec: &Exec, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
+pub(crate) fn execute(exec: &Exec, arrays: &Arrays) -> Errno {
     let mut answer = Errno::ENOENT;
     for candidate in &exec.candidates {
         // SAFETY: the path is a C string; both arrays end in null and their strings live in the plan.
-        unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        unsafe { libc::execve(candidate.as_ptr(), arrays.argv.as_ptr(), arrays.envp.as_ptr()) };
         match Errno::last() {
             Errno::ENOENT | Errno::ENOTDIR => {}
             Errno::EACCES => answer = Errno::EACCES,

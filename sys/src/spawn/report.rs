@@ -1,4 +1,4 @@
-//! What the child says to its parent: one word a message, and a pidfd with the news of a fork.
+//! What the child says to its parent: one record a message, and a pidfd with the news of a fork.
 //!
 //! A plan without [`crate::plan::Step::Fork`] has a pipe. One with it has a socket, as the process that goes on
 //! is made by the child and not by us: it sends its own pidfd, and the kernel puts its id as *we* see it beside
@@ -7,17 +7,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::call::{check, check_int};
-use crate::{Errno, Result, file, process};
-
-/// The number that stands for `execve(2)` where a step's number is expected.
-pub(super) const EXECVE: u32 = u32::MAX;
-/// The number that stands for the news of a fork.
-const FORKED: u32 = u32::MAX - 1;
-/// The number that stands for what the child does before its first step.
-pub(super) const PRELUDE: u32 = u32::MAX - 2;
-
-/// A message's bytes: the step's number in the upper half of a word, the error number in the lower.
-const LENGTH: usize = size_of::<u64>();
+use crate::record::{FORKED, REACHED, Record, SIZE};
+use crate::{Errno, Result, process};
 
 /// What the parent hears.
 #[derive(Debug)]
@@ -25,10 +16,12 @@ pub(super) enum Message {
     /// Nobody can say anything any more: `execve(2)` has closed the other end, or death has.
     End,
     /// A step failed.
-    Failed { number: u32, errno: Errno },
+    Failed(Box<Record>),
+    /// The child has come as far as it was asked to.
+    Reached,
     /// This process goes on in the place of the child.
     Forked { pid: i32, pidfd: OwnedFd },
-    /// The child died in the middle of a word.
+    /// The child died in the middle of a record.
     Torn,
 }
 
@@ -61,12 +54,6 @@ pub(super) fn channel(forks: bool) -> Result<(Receiver, OwnedFd)> {
     Ok((Receiver { fd: read, socket: true }, write))
 }
 
-/// Says that a step failed; nobody is there to hear that this failed too.
-pub(super) fn fail(report: BorrowedFd<'_>, number: u32, errno: Errno) {
-    let word = (u64::from(number) << 32) | u64::from((errno as i32).unsigned_abs());
-    let _ = file::write_once(report, &word.to_ne_bytes());
-}
-
 /// Room for one pidfd and one `struct ucred`, aligned as control messages must be.
 type Control = [u64; 8];
 
@@ -75,9 +62,9 @@ pub(crate) fn announce(report: BorrowedFd<'_>) -> Result<()> {
     use std::os::fd::AsFd;
     // SAFETY: takes no pointer and cannot fail.
     let own = process::pidfd_open(unsafe { libc::getpid() })?;
-    let mut word = (u64::from(FORKED) << 32).to_ne_bytes();
+    let mut bytes = Record::new(FORKED, 0, 0, b"").bytes();
     let mut control: Control = [0; 8];
-    let mut vector = libc::iovec { iov_base: word.as_mut_ptr().cast(), iov_len: word.len() };
+    let mut vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let mut message = header(&mut vector, &mut control);
     let size = libc::c_uint::try_from(size_of::<RawFd>()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: only computes.
@@ -114,27 +101,23 @@ impl Receiver {
 
     /// Waits for the next message.
     pub(super) fn receive(&self) -> Result<Message> {
-        if self.socket { self.receive_packet() } else { self.receive_word() }
+        if self.socket { self.receive_packet() } else { self.receive_record() }
     }
 
-    fn receive_word(&self) -> Result<Message> {
+    fn receive_record(&self) -> Result<Message> {
         use std::os::fd::AsFd;
-        let mut word = [0u8; LENGTH];
-        let mut have = 0usize;
-        while let Some(room) = word.get_mut(have..).filter(|room| !room.is_empty()) {
-            match file::read(self.fd.as_fd(), room)? {
-                0 if have == 0 => return Ok(Message::End),
-                0 => return Ok(Message::Torn),
-                count => have = have.saturating_add(count),
-            }
+        match Record::receive(self.fd.as_fd()) {
+            Ok(None) => Ok(Message::End),
+            Ok(Some(record)) => Ok(said(record)),
+            Err(Errno::EPROTO) => Ok(Message::Torn),
+            Err(errno) => Err(errno),
         }
-        Ok(failed(u64::from_ne_bytes(word)))
     }
 
     fn receive_packet(&self) -> Result<Message> {
-        let mut word = [0u8; LENGTH];
+        let mut bytes = [0u8; SIZE];
         let mut control: Control = [0; 8];
-        let mut vector = libc::iovec { iov_base: word.as_mut_ptr().cast(), iov_len: word.len() };
+        let mut vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
         let mut message = header(&mut vector, &mut control);
         let length = loop {
             // SAFETY: the header and all that it points to are valid for writing.
@@ -147,12 +130,12 @@ impl Receiver {
         let (pid, pidfd) = attached(&message);
         match usize::try_from(length) {
             Ok(0) => return Ok(Message::End),
-            Ok(LENGTH) => {}
+            Ok(SIZE) => {}
             _ => return Ok(Message::Torn),
         }
-        let word = u64::from_ne_bytes(word);
-        if u32::try_from(word >> 32) != Ok(FORKED) {
-            return Ok(failed(word));
+        let record = Record::parse(&bytes);
+        if record.number != FORKED {
+            return Ok(said(record));
         }
         match (pid, pidfd) {
             (Some(pid), Some(pidfd)) => Ok(Message::Forked { pid, pidfd }),
@@ -162,10 +145,8 @@ impl Receiver {
     }
 }
 
-fn failed(word: u64) -> Message {
-    let number = u32::try_from(word >> 32).unwrap_or(EXECVE);
-    let errno = i32::try_from(word & 0xffff_ffff).map_or(Errno::EIO, Errno::from_raw);
-    Message::Failed { number, errno }
+fn said(record: Record) -> Message {
+    if record.number == REACHED { Message::Reached } else { Message::Failed(Box::new(record)) }
 }
 
 fn header(vector: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
@@ -213,9 +194,12 @@ mod tests {
     fn both_channels_carry_failures_and_their_end() {
         for forks in [false, true] {
             let (receiver, sender) = channel(forks).unwrap();
-            fail(sender.as_fd(), 7, Errno::EPERM);
+            let record = Record::new(7, Errno::EPERM as i32, 0, b"open it");
+            record.send(sender.as_fd()).unwrap();
+            Record::new(REACHED, 0, 0, b"").send(sender.as_fd()).unwrap();
             let heard = receiver.receive().unwrap();
-            assert!(matches!(heard, Message::Failed { number: 7, errno: Errno::EPERM }), "{heard:?}");
+            assert!(matches!(&heard, Message::Failed(heard) if **heard == record), "{heard:?}");
+            assert!(matches!(receiver.receive().unwrap(), Message::Reached));
             drop(sender);
             assert!(matches!(receiver.receive().unwrap(), Message::End));
         }
@@ -231,10 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn half_a_word_is_noticed() {
+    fn half_a_record_is_noticed() {
         for forks in [false, true] {
             let (receiver, sender) = channel(forks).unwrap();
-            file::write_once(sender.as_fd(), &[1, 2, 3]).unwrap();
+            crate::file::write_once(sender.as_fd(), &[1, 2, 3]).unwrap();
             drop(sender);
             assert!(matches!(receiver.receive().unwrap(), Message::Torn));
         }

@@ -244,6 +244,8 @@ fn a_listener_reaches_the_parent_before_execve() {
     );
     let mut spawning = spawn(&plan, &Request::default()).unwrap();
     spawning.release().unwrap();
+    // A child that fails has no listener to send, and this process holds the other end of the pair.
+    assert!(crate::send::wait_for_message(ours.as_fd(), spawning.pidfd().unwrap()).unwrap());
     let mut payload = [0; 16];
     let (length, listener) = crate::send::receive_descriptor(ours.as_fd(), &mut payload).unwrap();
     assert_eq!(&payload[..length], b"payload");

@@ -17,7 +17,7 @@ const ANOTHER: Errno = Errno::ESTALE;
 /// It is the right mount with the wrong attributes or propagation.
 const DIFFERENT: Errno = Errno::EPERM;
 
-impl Walk {
+impl Walk<'_> {
     pub(super) fn readback_step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::NoteMount { mount, kind, note } => {

@@ -3,6 +3,7 @@
 //! A test changes the config and nothing else, so that any runtime can be behind it: [`Bundle::hardened`]
 //! holds every defence that this project's runtime has so far, [`Bundle::peel`] takes one [`Layer`] away.
 
+mod commands;
 mod config;
 mod layer;
 mod rootfs;
@@ -10,6 +11,7 @@ mod run;
 mod seccomp;
 mod value;
 
+pub use commands::Created;
 pub use config::{HARDENED_CAPABILITIES, HOST_ID, IDS};
 pub use layer::Layer;
 pub use run::{Ended, Running};
@@ -64,6 +66,11 @@ impl Bundle {
     /// Where the bundle is.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The runtime under test.
+    pub(crate) fn runtime(&self) -> &Path {
+        &self.runtime
     }
 
     /// `config.json`, to be changed.

@@ -42,9 +42,7 @@ impl Bundle {
     /// # Errors
     /// When the runtime cannot be started; a skip where it cannot work at all.
     pub fn start(&self) -> Result<Running> {
-        if let Some(reason) = self.unfit {
-            skip!("{reason}");
-        }
+        self.check_fit()?;
         let mut command = Command::new(&self.runtime);
         command.args(["run", "--bundle"]).arg(&self.dir).arg(&self.id);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
@@ -56,6 +54,14 @@ impl Bundle {
             thread::spawn(move || drop(pipe.write_all(&data)));
         }
         Ok(Running { child })
+    }
+
+    /// Skips the test where the runtime cannot work at all.
+    pub(super) fn check_fit(&self) -> Result {
+        match self.unfit {
+            Some(reason) => skip!("{reason}"),
+            None => Ok(()),
+        }
     }
 
     /// Fails when the runtime left state or a cgroup behind.
@@ -136,6 +142,14 @@ fn collect(mut pipe: impl Read) -> String {
 }
 
 impl Ended {
+    /// What a command printed that has ended.
+    pub(super) fn of(output: &std::process::Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let signal = output.status.signal().map(|signal| 128 + signal);
+        let status = output.status.code().or(signal).unwrap_or(-1);
+        Self { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
     /// The probe's lines.
     pub fn lines(&self) -> Vec<Line> {
         self.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

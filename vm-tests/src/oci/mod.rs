@@ -1,16 +1,21 @@
 //! Integration tests that reach the runtime only through OCI, so that any runtime can stand in.
 //!
-//! Plain OCI: `config.json` and `run --bundle DIR ID`. runc 1.1 and crun 1.8 pass each of them; where one
+//! Plain OCI: `config.json`, `run --bundle DIR ID`, and the commands that engines give. runc 1.1 and crun 1.8 pass each of them; where one
 //! does not, the test says why.
 
 mod apparmor;
 mod cgroups;
+mod commands;
+mod exec;
 mod filesystem;
+mod hooks;
+mod lifecycle;
 mod namespaces;
 mod process;
 mod refused;
 mod seccomp;
 mod stdio;
+mod terminal;
 
 use crate::registry::Test;
 
@@ -19,9 +24,16 @@ pub const TESTS: &[&[Test]] = &[
     apparmor::TESTS,
     cgroups::TESTS,
     filesystem::TESTS,
+    cgroups::TESTS,
+    commands::TESTS,
+    exec::TESTS,
+    filesystem::TESTS,
+    hooks::TESTS,
+    lifecycle::TESTS,
     namespaces::TESTS,
     process::TESTS,
     refused::TESTS,
     seccomp::TESTS,
     stdio::TESTS,
+    terminal::TESTS,
 ];

@@ -72,6 +72,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             ["exit", code] => return ExitCode::from(code.parse().unwrap_or(u8::MAX)),
             ["signal", number] => signal(number),
             ["sleep", seconds] => std::thread::sleep(Duration::from_secs(seconds.parse().unwrap_or(1))),
+            ["note", file, word] => note(file, word),
             ["to-stderr", text] => eprintln!("{text}"),
             ["chrooted", root, rest @ ..] => return chrooted(root, rest),
             _ => {
@@ -81,6 +82,19 @@ pub fn main(arguments: &[String]) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Appends a line about what a hook is given: its input, its environment, its directory, its descriptors.
+fn note(file: &str, word: &str) {
+    let see = |what: &str| show::show(what, &[]).unwrap_or(Value::Null);
+    let input = see("stdin");
+    let state: Value = serde_json::from_str(input.as_str().unwrap_or_default()).unwrap_or(Value::Null);
+    let line = serde_json::json!({
+        "word": word, "state": state, "env": see("env"), "cwd": see("cwd"), "fds": see("fds"),
+    });
+    let file = std::fs::File::options().append(true).create(true).open(file);
+    // A test that finds no line says so.
+    let _ = file.and_then(|mut file| writeln!(file, "{line}"));
 }
 
 /// Sends the own process a signal.

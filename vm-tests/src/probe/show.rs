@@ -28,6 +28,7 @@ pub(super) fn show(what: &str, arguments: &[&str]) -> Tried {
         ("stdin", []) => stdin(),
         ("umask", []) => umask(),
         ("call", [call]) => Ok(json!(io(crate::calls::call(call))?)),
+        ("terminal", []) => terminal(),
         ("nice", []) => Ok(json!(rustix::process::getpriority_process(None).map_err(errno)?)),
         _ => Err(Errno::EINVAL),
     }
@@ -35,6 +36,18 @@ pub(super) fn show(what: &str, arguments: &[&str]) -> Tried {
 
 fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
+}
+
+/// The terminal on standard input.
+fn terminal() -> Tried {
+    let size = rustix::termios::tcgetwinsize(std::io::stdin()).map_err(errno)?;
+    let owner = io(fs::metadata("/proc/self/fd/0"))?.uid();
+    Ok(json!({
+        "link": io(fs::read_link("/proc/self/fd/0"))?,
+        "size": [size.ws_row, size.ws_col],
+        "controlling": fs::File::open("/dev/tty").is_ok(),
+        "uid": owner,
+    }))
 }
 
 /// `/proc/self/status`, field by field.

@@ -183,7 +183,11 @@ pub(super) fn changes(_: &mut Context) -> Result {
     let rules = rules()?;
     let mut random = Random(1);
     for _ in 0..100 {
-        let list = (0..=random.next() % 10).map(|_| random.change()).collect::<Result<Vec<_>>>()?;
+        // An ambient capability is there rarely by chance, and much is about what becomes of it.
+        let mut list = if random.one_in(2) { vec![INHERIT, RAISE] } else { vec![] };
+        for _ in 0..=random.next() % 10 {
+            list.push(random.change()?);
+        }
         on_a_thread(|| walk(&list, &list, rules).map(drop))?;
     }
     Ok(())

@@ -3,8 +3,10 @@
 use super::Group;
 use crate::registry::{Context, OrFail, Result};
 use cofferdam_cgroup::Limits;
-use cofferdam_cgroup::devices::Rule;
+use cofferdam_cgroup::devices::{Program, Rule, compile};
+use cofferdam_sys::bpf;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 fn null(access: &str) -> Result<Rule> {
@@ -72,6 +74,29 @@ pub(super) fn of_parents(_: &mut Context) -> Result {
     Ok(())
 }
 
+/// An update takes the very place of the old program: a list that was taken off and attached anew would come
+/// behind that of somebody else, which stays.
+pub(super) fn keeps_its_place(_: &mut Context) -> Result {
+    let group = Group::new(&Limits::default())?;
+    let leaf = group.leaf()?;
+    leaf.set_devices(&[Rule::DENY_ALL, null("rwm")?])?;
+    let all = compile(&[Rule { allow: true, ..Rule::DENY_ALL }])?;
+    let foreign = bpf::prog_load(bpf::PROG_TYPE_CGROUP_DEVICE, &all, c"foreign", c"", &mut [])?;
+    let (kind, flags) = (bpf::ATTACH_CGROUP_DEVICE, bpf::ATTACH_ALLOW_MULTI);
+    bpf::cgroup_attach(leaf.fd(), foreign.as_fd(), kind, flags, None)?;
+    let before = leaf.device_programs(false)?;
+    leaf.set_devices(&[Rule::DENY_ALL, null("r")?])?;
+    let after = leaf.device_programs(false)?;
+    let names =
+        |programs: &[Program]| programs.iter().map(|program| program.name.clone()).collect::<Vec<_>>();
+    ensure_eq!(names(&before), ["cofferdam_dev", "foreign"], "before");
+    ensure_eq!(names(&after), ["cofferdam_dev", "foreign"], "after");
+    ensure!(before.first() != after.first(), "nothing was replaced");
+    leaf.clear_devices()?;
+    ensure_eq!(names(&leaf.device_programs(false)?), ["foreign"], "what is not ours");
+    Ok(())
+}
+
 /// While two lists are swapped all the time, what both allow is never refused, and what both deny is never
 /// allowed.
 pub(super) fn replaced_atomically(_: &mut Context) -> Result {
@@ -95,15 +120,19 @@ pub(super) fn replaced_atomically(_: &mut Context) -> Result {
             wrong
         });
         let mut swapped = Ok(());
+        let mut most = 0;
         for list in lists.iter().cycle().take(60) {
-            swapped = swapped.and_then(|()| leaf.set_devices(list));
+            swapped = swapped
+                .and_then(|()| leaf.set_devices(list))
+                .and_then(|()| leaf.device_programs(false))
+                .map(|programs| most = most.max(programs.len()));
             std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
-        (swapped, looker.join())
+        (swapped.map(|()| most), looker.join())
     });
     std::fs::write(format!("{home}/cgroup.procs"), "0")?;
-    swapped?;
+    ensure_eq!(swapped?, 1, "the most programs at once");
     let seen = seen.ok().or_fail("the end of the looking thread")?;
     ensure_eq!(seen, None, "(null, zero) could be opened at a moment, which should be (true, false)");
     ensure!(looks.load(Ordering::Relaxed) > 20, "there were too few looks: {looks:?}");

@@ -1,7 +1,7 @@
 //! Moving processes and threads, positions, delegation.
 
 use super::{Group, own_cgroup};
-use crate::crates::child::{self, Sleeper};
+use crate::crates::child;
 use crate::registry::{Context, OrFail, Result};
 use cofferdam_cgroup::{Cgroup, ErrorKind, Limits, Positions, Type};
 use cofferdam_ns::{Isolation, Namespaces};
@@ -128,17 +128,22 @@ pub(super) fn delegation_is_seen(_: &mut Context) -> Result {
     Ok(())
 }
 
+/// The user owns the directory and may change its group, but not the files: the group is put back.
 pub(super) fn refused_delegation(_: &mut Context) -> Result {
     let group = Group::new(&Limits::default())?;
     let leaf = group.leaf()?;
+    let dir = Path::new("/sys/fs/cgroup/test/leaf");
+    nix::unistd::chown(dir, Some(USER.into()), Some(0.into()))?;
+    nix::unistd::setgroups(&[USER.into()])?;
     nix::unistd::seteuid(USER.into())?;
     let error = leaf.delegate(USER, USER);
     nix::unistd::seteuid(0.into())?;
     let error = error.err().or_fail("a refusal to give what is not one's own")?;
     ensure_eq!(error.kind(), ErrorKind::System, "{error}");
-    ensure!(error.to_string().contains("CAP_CHOWN"), "{error}");
-    ensure_eq!(fs::metadata("/sys/fs/cgroup/test/leaf")?.uid(), 0, "the owner after a refusal");
-    let sleeper: Sleeper = group.sleeper()?;
-    drop(sleeper);
+    let text = error.to_string();
+    ensure!(text.starts_with("give /sys/fs/cgroup/test/leaf/cgroup.procs to 1000:1000"), "{error}");
+    ensure!(text.contains("CAP_CHOWN") && !text.contains("cleaning up"), "{error}");
+    let owner = fs::metadata(dir)?;
+    ensure_eq!((owner.uid(), owner.gid()), (USER, 0), "the owner of the directory after a refusal");
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::child::{self, Sleeper};
 use super::kernel::since;
 use crate::guest::cgroups::Layout;
 use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_cgroup::{Branch, Cgroup, Controllers, Hierarchy, Limits, PROBES, Positions};
+use cofferdam_cgroup::{Branch, Cgroup, Controllers, Hierarchy, Limits, Positions, probe::PROBES};
 use cofferdam_ns::Isolation;
 use std::time::Duration;
 
@@ -163,6 +163,12 @@ pub(super) const TESTS: &[Test] = &[
         "cgroup::device-list-of-parents",
         "The device list of a parent stays in force below",
         devices::of_parents,
+    )
+    .cgroup("v2"),
+    Test::integration(
+        "cgroup::device-list-keeps-its-place",
+        "An update takes the place of the old device list, and leaves those of others",
+        devices::keeps_its_place,
     )
     .cgroup("v2"),
     Test::integration(

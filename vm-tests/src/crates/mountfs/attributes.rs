@@ -88,41 +88,45 @@ fn back_end(_: &mut Context) -> Result {
     Ok(())
 }
 
-fn options(ctx: &mut Context, words: &[&str]) -> Result<Vec<(String, Vec<String>)>> {
+/// A volume mounted once for each list of words, on `/data/0` and so on; the words that each mount has then.
+fn options(ctx: &mut Context, lists: &[&[&str]]) -> Result<Vec<(String, Vec<Vec<String>>)>> {
     let volume = Volume::new(ctx, "volume")?;
     let mut root = light(ctx)?;
     root.mounts.push(proc()?);
-    add(&mut root, "bind", volume.text()?, "/data", words)?;
+    for (number, words) in lists.iter().enumerate() {
+        add(&mut root, "bind", volume.text()?, &format!("/data/{number}"), words)?;
+    }
     let mut found = vec![];
     for way in two_ways()? {
         let mounts = seen(&ask(&way, &root, &[MOUNTINFO])?)?;
-        let options = line(&mounts, "/data")?.options.iter();
-        found.push((way.name, options.map(|word| word.to_string_lossy().into_owned()).collect()));
+        let words = |number: usize| -> Result<Vec<String>> {
+            let options = line(&mounts, &format!("/data/{number}"))?.options.iter();
+            Ok(options.map(|word| word.to_string_lossy().into_owned()).collect())
+        };
+        found.push((way.name, (0..lists.len()).map(words).collect::<Result<_>>()?));
     }
-    fs::remove_dir_all(ctx.scratch().join("image"))?;
     Ok(found)
 }
 
 fn bind_attributes(ctx: &mut Context) -> Result {
     let wanted = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime"];
-    for (way, found) in options(ctx, &[&["bind"], &wanted[..]].concat())? {
+    for (way, found) in options(ctx, &[&[&["bind"], &wanted[..]].concat(), &["bind"]])? {
+        let [with, without] = found.as_slice() else { fail!("mounts: {found:?}") };
         for word in wanted {
-            ensure!(found.iter().any(|found| found == word), "{word} is not in {found:?}, {way}");
+            ensure!(with.iter().any(|found| found == word), "{word} is not in {with:?}, {way}");
         }
-    }
-    for (way, found) in options(ctx, &["bind"])? {
-        ensure!(!found.iter().any(|word| wanted[..4].contains(&word.as_str())), "{found:?}, {way}");
+        ensure!(!without.iter().any(|word| wanted[..4].contains(&word.as_str())), "{without:?}, {way}");
     }
     Ok(())
 }
 
 fn access_times(ctx: &mut Context) -> Result {
-    for (word, shown) in [("noatime", Some("noatime")), ("relatime", Some("relatime")), ("strictatime", None)]
-    {
-        for (way, found) in options(ctx, &["bind", word])? {
+    let lists: [&[&str]; 3] = [&["bind", "noatime"], &["bind", "relatime"], &["bind", "strictatime"]];
+    for (way, found) in options(ctx, &lists)? {
+        for (found, shown) in found.iter().zip([Some("noatime"), Some("relatime"), None]) {
             let times: Vec<_> =
                 found.iter().filter(|word| word.ends_with("atime")).map(String::as_str).collect();
-            ensure_eq!(times, Vec::from_iter(shown), "what {word} is shown as, {way}");
+            ensure_eq!(times, Vec::from_iter(shown), "access times, {way}");
         }
     }
     Ok(())
@@ -242,7 +246,7 @@ fn root_propagation(ctx: &mut Context) -> Result {
     let volume = Volume::new(ctx, "volume")?;
     let mut root = light(ctx)?;
     root.mounts.push(proc()?);
-    for way in two_ways()? {
+    for way in [contained()?] {
         for (word, wanted) in [("private", "none"), ("rshared", "shared"), ("unbindable", "unbindable")] {
             root.propagation = word.parse()?;
             let mounts = seen(&ask(&way, &root, &[MOUNTINFO])?)?;

@@ -196,11 +196,11 @@ fn cgroup_v2(ctx: &mut Context) -> Result {
 }
 
 fn cgroup_v1(ctx: &mut Context) -> Result {
-    each_hierarchy(ctx, &["memory", "pids"])
+    each_hierarchy(ctx, &["pids", "systemd"])
 }
 
 fn cgroup_hybrid(ctx: &mut Context) -> Result {
-    each_hierarchy(ctx, &["memory", "unified"])
+    each_hierarchy(ctx, &["pids", "unified"])
 }
 
 fn each_hierarchy(ctx: &mut Context, wanted: &[&str]) -> Result {

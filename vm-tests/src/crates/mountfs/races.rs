@@ -213,6 +213,9 @@ fn at_a_barrier(ctx: &mut Context) -> Result {
         drop(plan);
         ensure!(steps.len() >= 5, "steps that touch the way: {steps:?}, {}", way.name);
         let mut started = 0;
+        // Every one where mounts are detached; where they are not, every second is enough for an emulator.
+        let every = if way.is_old() { 2 } else { 1 };
+        let steps: Vec<_> = steps.into_iter().step_by(every).collect();
         for step in &steps {
             started += usize::from(held(&way, &root, Some(*step), || swap(&image))?);
             swap(&image)?;
@@ -240,7 +243,7 @@ fn swapping(ctx: &mut Context) -> Result {
         let attacker = scope.spawn(attacker);
         let mut outcome = Ok(());
         for way in two_ways()? {
-            for _ in 0..4 {
+            for _ in 0..2 {
                 outcome = outcome.and(held(&way, &root, None, || Ok(())).map(drop));
             }
         }

@@ -46,9 +46,7 @@ pub(super) fn clock_below_zero(_: &mut Context) -> Result {
     let isolation = Isolation { new: Namespaces::TIME, clocks: Some(clocks), ..Isolation::default() };
     let mut plan = child::plan(&["facts"])?;
     isolation.lower(&mut plan);
-    let mut spawning = isolation.spawn(&plan, None)?;
-    spawning.release()?;
-    let error: cofferdam_ns::Error = spawning.finish().err().or_fail("a refusal")?.into();
+    let error = isolation.spawn(&plan, None).err().or_fail("a refusal")?;
     ensure_eq!(error.kind(), ErrorKind::Os(Errno::ERANGE), "the kind of error");
     let text = error.to_string();
     ensure!(text.starts_with("set the clocks") && text.contains("below zero"), "the error says {text}");

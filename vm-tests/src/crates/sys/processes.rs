@@ -97,12 +97,13 @@ fn on_terminal(at: &Path) -> Result {
     tty::set_size(ptmx.as_fd(), 24, 80)?;
     let size = rustix::termios::tcgetwinsize(&terminal)?;
     ensure_eq!((size.ws_row, size.ws_col), (24, 80), "the size");
-    // Not of a session that the caller does not lead.
-    ensure!(tty::set_controlling(terminal.as_fd()).is_err(), "the caller has taken the terminal");
-    let steps = vec![
-        ("lead a session", Step::NewSession),
-        ("take the terminal", Step::ControllingTerminal { fd: At::from(OwnedFd::from(terminal)) }),
-    ];
+    let take = |fd: OwnedFd| ("take the terminal", Step::ControllingTerminal { fd: At::from(fd) });
+    let terminal = OwnedFd::from(terminal);
+    let refused =
+        child::ask(&no_isolation(), None, vec![take(terminal.try_clone()?)], &["link:/proc/self/exe"]);
+    let error = refused.err().or_fail("an error without a session of its own")?.to_string();
+    ensure!(error.contains("take the terminal: EPERM"), "the error says {error}");
+    let steps = vec![("lead a session", Step::NewSession), take(terminal)];
     let facts = child::ask(&no_isolation(), None, steps, &["file:/proc/self/stat"])?;
     let stat = facts.get("file:/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().or_fail("fields")?.split_whitespace().collect();

@@ -1,18 +1,16 @@
 //! Spawning where a seccomp filter hides `clone3(2)`: the same, by `clone(2)`.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
-use cofferdam_sys::clone::Namespaces;
-use cofferdam_sys::hidden::{CLONE3, hide};
-use cofferdam_sys::plan::{At, Exec, Plan, Step};
-use cofferdam_sys::process::Exit;
-use cofferdam_sys::spawn::{Failure, Request, spawn};
-use cofferdam_sys::{Errno, facility, process};
+use crate::clone::Namespaces;
+use crate::hidden::{CLONE3, hide};
+use crate::plan::{At, Exec, Plan, Step};
+use crate::process::Exit;
+use crate::spawn::{Failure, Request, spawn};
+use crate::{Errno, facility, process};
 
 /// Runs `test` as it is, and again in a thread that has no `clone3(2)`.
 fn with_and_without(test: fn()) {

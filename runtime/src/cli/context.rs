@@ -1,0 +1,64 @@
+//! What the global options say.
+
+use std::path::PathBuf;
+
+use super::Globals;
+use super::log::{Level, Log};
+use crate::state::default_root;
+use crate::{ContainerId, Error, ErrorKind, Result, Runtime};
+
+/// The global options, checked.
+pub(super) struct Context {
+    root: Option<PathBuf>,
+    pub(super) log: Log,
+}
+
+impl Context {
+    pub(super) fn new(globals: &Globals) -> Result<Self> {
+        let log = Log::open(globals.log.as_deref(), globals.log_format, globals.debug)?;
+        let context = Self { root: globals.root.clone(), log };
+        let manager = globals.cgroup_manager.as_deref().unwrap_or("cgroupfs");
+        let refused = if globals.systemd_cgroup {
+            Some("--systemd-cgroup".to_owned())
+        } else if manager == "cgroupfs" {
+            None
+        } else {
+            Some(format!("--cgroup-manager {}", manager.escape_debug()))
+        };
+        match refused {
+            Some(option) => {
+                let error =
+                    Error::new(ErrorKind::Unsupported, format!("{option}: not supported by this build"))
+                        .with_hint(
+                            "control groups are made directly; engines have a setting for that (cgroupfs)",
+                        );
+                context.log.write(Level::Error, &error.to_string());
+                Err(error)
+            }
+            None => Ok(context),
+        }
+    }
+
+    /// The containers.
+    pub(super) fn runtime(&self) -> Result<Runtime> {
+        match &self.root {
+            Some(root) => Runtime::new(root),
+            None => Runtime::new(&default_root()?),
+        }
+    }
+
+    /// Writes a warning to the log or, without one, to standard error.
+    pub(super) fn warn(&self, warning: &str) {
+        self.log.write_or_print(Level::Warning, warning);
+    }
+
+    /// Writes what is being done, with `--debug`.
+    pub(super) fn debug(&self, text: &str) {
+        self.log.write_or_print(Level::Debug, text);
+    }
+}
+
+/// An id from the command line.
+pub(super) fn id(text: &str) -> Result<ContainerId> {
+    text.parse()
+}

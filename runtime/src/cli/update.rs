@@ -1,0 +1,149 @@
+//! `update`.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use oci_spec::runtime::LinuxResources;
+use serde_json::{Map, Value, json};
+
+use super::arguments;
+use super::context::{Context, id};
+use crate::{Error, ErrorKind, Result};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cofferdam update",
+    about = "Change the limits of a container",
+    allow_negative_numbers = true
+)]
+struct Update {
+    /// A file with the limits as JSON, as linux.resources has them; `-` for standard input.
+    #[arg(short, long, value_name = "FILE")]
+    resources: Option<PathBuf>,
+    /// Memory in bytes; -1 for no limit.
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<i64>,
+    /// Memory that is kept from reclaim, in bytes.
+    #[arg(long, value_name = "BYTES")]
+    memory_reservation: Option<i64>,
+    /// Memory and swap together in bytes; -1 for no limit.
+    #[arg(long, value_name = "BYTES")]
+    memory_swap: Option<i64>,
+    /// Processes; -1 for no limit.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pids_limit: Option<i64>,
+    /// Relative share of the processors.
+    #[arg(long, visible_alias = "cpu-share", value_name = "SHARES")]
+    cpu_shares: Option<u64>,
+    /// Microseconds of processor time in a period; -1 for no limit.
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    cpu_quota: Option<i64>,
+    /// The period in microseconds.
+    #[arg(long, value_name = "US")]
+    cpu_period: Option<u64>,
+    /// Microseconds beyond the quota that may be saved up.
+    #[arg(long, value_name = "US")]
+    cpu_burst: Option<u64>,
+    /// Run only when nothing else does (0 or 1).
+    #[arg(long, value_name = "N")]
+    cpu_idle: Option<i64>,
+    /// The processors to use, as 0-2,7.
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<String>,
+    /// The memory nodes to use.
+    #[arg(long, value_name = "LIST")]
+    cpuset_mems: Option<String>,
+    /// Realtime limits of cgroup v1.
+    #[arg(long, hide = true)]
+    cpu_rt_period: Option<u64>,
+    /// Realtime limits of cgroup v1.
+    #[arg(long, hide = true)]
+    cpu_rt_runtime: Option<i64>,
+    /// Relative share of block devices.
+    #[arg(long, value_name = "WEIGHT")]
+    blkio_weight: Option<u16>,
+    /// The container's name.
+    id: String,
+}
+
+pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    let update: Update = arguments(words)?;
+    let id = id(&update.id)?;
+    let resources = match &update.resources {
+        Some(path) => read(path)?,
+        None => update.flags()?,
+    };
+    context.runtime()?.update(&id, &resources).map(|()| 0)
+}
+
+impl Update {
+    /// The single flags as the config would say them.
+    fn flags(&self) -> Result<LinuxResources> {
+        let mut whole = Map::new();
+        let mut put = |section: &str, field: &str, value: Option<Value>| {
+            if let (Some(value), Some(section)) =
+                (value, whole.entry(section).or_insert_with(|| json!({})).as_object_mut())
+            {
+                section.insert(field.to_owned(), value);
+            }
+        };
+        put("memory", "limit", self.memory.map(Value::from));
+        put("memory", "reservation", self.memory_reservation.map(Value::from));
+        put("memory", "swap", self.memory_swap.map(Value::from));
+        put("pids", "limit", self.pids_limit.map(Value::from));
+        put("cpu", "shares", self.cpu_shares.map(Value::from));
+        put("cpu", "quota", self.cpu_quota.map(Value::from));
+        put("cpu", "period", self.cpu_period.map(Value::from));
+        put("cpu", "burst", self.cpu_burst.map(Value::from));
+        put("cpu", "idle", self.cpu_idle.map(Value::from));
+        put("cpu", "cpus", self.cpuset_cpus.clone().map(Value::from));
+        put("cpu", "mems", self.cpuset_mems.clone().map(Value::from));
+        put("cpu", "realtimePeriod", self.cpu_rt_period.map(Value::from));
+        put("cpu", "realtimeRuntime", self.cpu_rt_runtime.map(Value::from));
+        put("blockIO", "weight", self.blkio_weight.map(Value::from));
+        whole.retain(|_, section| section.as_object().is_some_and(|section| !section.is_empty()));
+        if whole.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "update: no limit is given")
+                .with_hint("name limits by options, or by --resources FILE"));
+        }
+        serde_json::from_value(Value::Object(whole))
+            .map_err(|error| Error::new(ErrorKind::Usage, format!("update: {error}")))
+    }
+}
+
+fn read(path: &Path) -> Result<LinuxResources> {
+    let fail = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Config, format!("--resources {}: {why}", path.display()))
+    };
+    let mut text = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut text).map_err(|error| fail(&error))?;
+    } else {
+        text = std::fs::read(path).map_err(|error| fail(&error))?;
+    }
+    let mut json = serde_json::Deserializer::from_slice(&text);
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| fail(&format!("{}: {}", error.path(), error.inner())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(words: &[&str]) -> Result<Value> {
+        let words: Vec<&str> = ["update"].iter().chain(words).copied().collect();
+        let update = Update::try_parse_from(words).unwrap();
+        update.flags().map(|resources| serde_json::to_value(resources).unwrap())
+    }
+
+    #[test]
+    fn flags_are_the_fields_of_the_config() {
+        let found = flags(&["--memory", "-1", "box", "--pids-limit", "-1", "--cpu-share=7"]).unwrap();
+        assert_eq!(found["memory"], json!({ "limit": -1 }));
+        assert_eq!(found["pids"], json!({ "limit": -1 }));
+        assert_eq!(found["cpu"], json!({ "shares": 7 }));
+        assert_eq!(flags(&["box"]).unwrap_err().kind(), ErrorKind::Usage);
+    }
+}

@@ -1,0 +1,89 @@
+//! `delete`: everything that is left of a container.
+
+use std::os::fd::AsFd;
+
+use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
+use cofferdam_sys::socket::peer_pid;
+
+use super::{Runtime, Warn, kill, wrong_status};
+use crate::run::Control;
+use crate::state::{Directory, Locked, Record, State, Status};
+use crate::{ContainerId, Error, ErrorKind, Result, hooks};
+
+const SIGKILL: i32 = 9;
+
+impl Runtime {
+    /// Removes a container: its cgroup with what is left in it, and its state. Then its `poststop` hooks run.
+    ///
+    /// With `force`, a container that runs is killed, and one that is not there is removed already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongStatus`] with the status for one that runs.
+    pub fn delete(&self, id: &ContainerId, force: bool, warn: Warn<'_>) -> Result<()> {
+        let directory = match self.root.container(id).and_then(Directory::lock) {
+            Err(error) if force && error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let record = match directory.record() {
+            // Nothing tells of processes or a cgroup; what there is to remove is the directory.
+            Err(error) if force => {
+                warn(&error.to_string());
+                None
+            }
+            other => other?,
+        };
+        let Some(record) = record else { return directory.remove() };
+        let status = Status::of(&directory, Some(&record))?;
+        if matches!(status, Status::Running | Status::Paused) && !force {
+            return Err(wrong_status(format!("cannot delete container {id} that is not stopped: {status}"))
+                .with_hint("end it with `kill`, or use --force"));
+        }
+        remove(directory, &record, warn)
+    }
+
+    /// Makes room for a new container where a command that was killed has left one behind half made.
+    pub(super) fn sweep(&self, id: &ContainerId) -> Result<()> {
+        let Ok(directory) = self.root.container(id) else { return Ok(()) };
+        if directory.is_locked() || directory.record()?.is_none_or(|record| record.init.is_some()) {
+            return Ok(());
+        }
+        let directory = directory.lock()?;
+        match directory.record()? {
+            Some(record) if record.init.is_none() => remove_all(directory, &record).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Kills, removes, and runs the hooks that come after the end.
+pub(super) fn remove(directory: Locked<'_>, record: &Record, warn: Warn<'_>) -> Result<()> {
+    remove_all(directory, record)?;
+    hooks::poststop(&record.poststop, &State::new(record, Status::Stopped), warn);
+    Ok(())
+}
+
+fn remove_all(directory: Locked<'_>, record: &Record) -> Result<()> {
+    kill::end(record)?;
+    if record.init.is_none() {
+        end_unrecorded(&directory);
+    }
+    let control = Control::open(record.cgroup.as_ref())?;
+    control.remove().map_err(|error| {
+        Error::new(ErrorKind::System, format!("remove the cgroup of container {}: {error}", record.id))
+    })?;
+    directory.remove()
+}
+
+/// The process of a container whose maker was killed just before it could write the number down. It waits at
+/// the socket, and who listens there is known to the kernel.
+fn end_unrecorded(directory: &Directory<'_>) {
+    let listening = || directory.connect().ok().and_then(|stream| peer_pid(stream.as_fd()).ok());
+    let Some(pid) = listening().filter(|pid| *pid > 0) else { return };
+    // Asked again behind the opening, so that the pidfd is of who listens and not of who has the number now.
+    if let Ok(pidfd) = pidfd_open(pid)
+        && listening() == Some(pid)
+    {
+        // Gone already is as good.
+        let _ = pidfd_send_signal(pidfd.as_fd(), SIGKILL);
+    }
+}

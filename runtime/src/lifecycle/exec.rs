@@ -1,0 +1,138 @@
+//! `exec`: another process in a container that runs.
+//!
+//! ```text
+//! runtime ── clone3 into the container's cgroup ──▶ child: not dumpable, all descriptors closed
+//!                                                     setns(pidfd of the first process), all at once
+//!         ◀── "another goes on in my place" ──────── clone3(CLONE_PARENT): now in the PID namespace
+//!         ── v1 cgroups, limits, release ──────────▶ terminal, credentials, execve
+//! ```
+//! The first process of the container is recognised by its start time and joined by its pidfd, so that no
+//! other can stand in for it. Processes of the container see the newcomer only when it is closed to
+//! `ptrace(2)` and `/proc/PID/fd`, and holds no descriptor but the pidfd and its report (CVE-2016-9962,
+//! CVE-2024-21626).
+
+mod plan;
+mod process;
+
+use std::path::PathBuf;
+
+use cofferdam_ns::Isolation;
+use cofferdam_sys::process::{Exit, pidfd_send_signal};
+use cofferdam_sys::signal::Signals;
+use cofferdam_sys::spawn::Child;
+use oci_spec::runtime::ContainerState;
+
+use super::create::{check_preserved, console};
+use super::{Runtime, Warn, look, pid_file, wrong_status};
+use crate::bundle::Bundle;
+use crate::lower;
+use crate::run::{self, Additions, Confined, Control};
+use crate::state::Status;
+use crate::{ContainerId, Result};
+
+pub use process::{ExecArgs, ExecProcess};
+
+const SIGKILL: i32 = 9;
+
+/// What `exec` is told beside the process.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ExecOptions {
+    /// A socket that is sent the master of the process's terminal.
+    pub console_socket: Option<PathBuf>,
+    /// A file that gets the process id.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors from number 3 on the process inherits.
+    pub preserve_fds: u32,
+    /// Goes on with a container that is paused; the process then runs once it is resumed.
+    pub ignore_paused: bool,
+    /// Returns once the program runs.
+    pub detach: bool,
+}
+
+impl Runtime {
+    /// Runs a process in a container and gives its end, passing signals on to it; 0 at once when detached.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::WrongStatus`] for a container that does not run or is paused; the step that failed.
+    pub fn exec(
+        &self,
+        id: &ContainerId,
+        process: &ExecProcess,
+        options: &ExecOptions,
+        warn: Warn<'_>,
+    ) -> Result<Exit> {
+        // Read before anything of ours is opened, whose number it might be taken for.
+        check_preserved(options.preserve_fds)?;
+        let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
+        let child = self.join(id, process, options, warn)?;
+        if options.detach {
+            return Ok(Exit::Code(0));
+        }
+        run::wait(&child, &signals).map_err(|number| run::os("wait for the process", number))
+    }
+
+    /// Up to the program.
+    fn join(
+        &self,
+        id: &ContainerId,
+        process: &ExecProcess,
+        options: &ExecOptions,
+        warn: Warn<'_>,
+    ) -> Result<Child> {
+        let directory = self.root.container(id)?;
+        let (record, status) = look(&directory)?;
+        match status {
+            Status::Created | Status::Running => {}
+            Status::Paused if options.ignore_paused => {}
+            Status::Paused => {
+                return Err(wrong_status(
+                    "cannot exec in a paused container (use --ignore-paused to override)",
+                ));
+            }
+            Status::Stopped | Status::Creating => {
+                return Err(wrong_status(format!(
+                    "cannot exec in a {status} container: container not running"
+                )));
+            }
+        }
+        let stopped = || wrong_status("cannot exec in a stopped container: container not running");
+        let init = record.init.as_ref().ok_or_else(stopped)?;
+        let pidfd = init.open()?.ok_or_else(stopped)?;
+
+        let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
+        let process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
+        let seccomp = lower::lower_seccomp(&bundle)?;
+        let (filter, mut handover) = run::prepare_filter(seccomp.as_ref())?;
+        let confined = process.label.as_ref().map(Confined::new).transpose()?;
+        let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
+        let console = console(process.terminal.is_some(), options.console_socket.as_deref())?;
+        let target = plan::Target::of(init.pid, pidfd);
+        let plan =
+            plan::plan(&process, &target, &additions, id, console.as_ref(), options.preserve_fds, warn)?;
+        let control = Control::open(record.cgroup.as_ref())?;
+
+        let failed = |failure| run::child_failure(&process, &failure);
+        let mut spawning = Isolation::default()
+            .spawn(&plan, control.fd())
+            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()))?;
+        control.admit(spawning.pid())?;
+        run::prepare_child(&process, spawning.pid(), warn)?;
+        spawning.release().map_err(failed)?;
+        let pid = spawning.pid();
+        if let Some(handover) = &mut handover {
+            handover.pass_on(&spawning, id.as_str(), ContainerState::Running)?;
+        }
+        let child = spawning.finish().map_err(failed)?;
+        if let Err(error) = run::confirm(confined.as_ref(), pid, warn) {
+            // Ours to wait for; both fail only when it has ended.
+            let _ = pidfd_send_signal(child.pidfd(), SIGKILL);
+            let _ = child.wait();
+            return Err(error);
+        }
+        if let Some(path) = &options.pid_file {
+            pid_file::write(path, pid)?;
+        }
+        Ok(child)
+    }
+}

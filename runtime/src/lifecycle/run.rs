@@ -1,0 +1,115 @@
+//! `run`: create, start, wait and delete in one.
+
+use std::path::Path;
+
+use cofferdam_sys::process::Exit;
+use cofferdam_sys::signal::Signals;
+
+use super::create::{Attempt, CreateOptions};
+use super::{Runtime, Warn, delete, kill, pid_file, start};
+use crate::run;
+use crate::state::{Directory, Record, State, Status, identify};
+use crate::{ContainerId, Error, ErrorKind, Result};
+
+/// What `run` does beyond `create` and `start`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunMode {
+    /// Returns once the program runs.
+    pub detach: bool,
+    /// Keeps the container when it has ended.
+    pub keep: bool,
+}
+
+impl RunMode {
+    /// Waits for the end unless `detach`, and then removes the container unless `keep`.
+    pub fn new(detach: bool, keep: bool) -> Self {
+        Self { detach, keep }
+    }
+}
+
+impl Runtime {
+    /// Runs a container and gives its end, passing signals on to it; 0 at once when detached.
+    ///
+    /// # Errors
+    /// The step that failed; nothing of the container is left then, or the error says what is.
+    pub fn run(
+        &self,
+        id: &ContainerId,
+        bundle: &Path,
+        options: &CreateOptions,
+        mode: RunMode,
+        warn: Warn<'_>,
+    ) -> Result<Exit> {
+        let mut attempt = self.attempt(id, bundle, options, false, warn)?;
+        // Taken before the child exists, so that no signal for it is lost.
+        let signals = match Signals::take() {
+            Ok(signals) => signals,
+            Err(number) => return Err(attempt.undo(run::os("take over signals", number), warn)),
+        };
+        let (child, record) = match launch(&mut attempt, options, warn) {
+            Ok(running) => running,
+            Err(error) => return Err(attempt.undo(error, warn)),
+        };
+        let Attempt { container, directory, .. } = attempt;
+        let running = State::new(&record, Status::Running);
+        if let Err(error) = start::poststart(&record, &container.hooks.poststart, &running) {
+            return Err(match delete::remove(directory, &record, warn) {
+                Ok(()) => error,
+                Err(cleanup) => error.with_cleanup(cleanup),
+            });
+        }
+        if mode.detach {
+            return Ok(Exit::Code(0));
+        }
+        directory.unlock()?;
+        let exit = run::wait(&child, &signals).map_err(|number| run::os("wait for the container", number))?;
+        if mode.keep {
+            return Ok(exit);
+        }
+        drop(directory);
+        match self.delete_own(&record, id, warn) {
+            Ok(()) => Ok(exit),
+            Err(failure) => Err(Error::new(
+                ErrorKind::Start,
+                format!("the container has ended, but cleaning up failed: {failure}"),
+            )),
+        }
+    }
+
+    /// Removes the container that has ended, unless another command did so meanwhile.
+    fn delete_own(&self, record: &Record, id: &ContainerId, warn: Warn<'_>) -> Result<()> {
+        let directory = match self.root.container(id).and_then(Directory::lock) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        if directory.record()?.is_none_or(|now| now.init != record.init) {
+            return Ok(());
+        }
+        delete::remove(directory, record, warn)
+    }
+}
+
+/// From the clone until the program runs.
+fn launch(
+    attempt: &mut Attempt<'_>,
+    options: &CreateOptions,
+    warn: Warn<'_>,
+) -> Result<(cofferdam_sys::spawn::Child, Record)> {
+    let Attempt { container, isolation, plan, control, confined, handover, directory, record, state } =
+        attempt;
+    let spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
+    let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
+    directory.save(&record)?;
+    if let Some(path) = &options.pid_file {
+        pid_file::write(path, spawning.pid())?;
+    }
+    let child = spawning.finish().map_err(|failure| run::child_failure(&container.process, &failure))?;
+    match run::confirm(confined.as_ref(), child.pid(), warn) {
+        Ok(()) => Ok((child, record)),
+        Err(error) => Err(match kill::end(&record) {
+            Ok(()) => error,
+            Err(cleanup) => error.with_cleanup(cleanup),
+        }),
+    }
+}
