@@ -54,11 +54,7 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
     step("sys under the address sanitizer", &mut tally, || sanitize::part(workspace))?;
     step("fuzz targets", &mut tally, || fuzz::all(workspace, fuzz::SHORT))?;
     if !args.no_vm {
-        step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace, None))?;
-        for calls in enosys::FALLBACKS {
-            let name = format!("tests for a machine to throw away, in a guest without {calls}");
-            step(&name, &mut tally, || in_guests(workspace, Some(calls)))?;
-        }
+        step("tests for a machine to throw away, in a guest", &mut tally, || in_guests(workspace))?;
         let mut command = workspace.cargo();
         // Guests compete for the cores, and the limits are in seconds: one test after the other.
         command.args(["test", "--package", "xtask", "--test", "selftest", "--"]);
@@ -90,14 +86,13 @@ pub(super) fn ci(workspace: &Workspace) -> Result<u8> {
 }
 
 /// The ignored tests that act on a whole machine as root, each program in a guest of its own.
-fn in_guests(workspace: &Workspace, without: Option<&str>) -> Result<Tally> {
+fn in_guests(workspace: &Workspace) -> Result<Tally> {
     const PROGRAMS: [&[&str]; 2] = [
         &["--package", "cofferdam-cgroup", "--lib", "--test", "scratch", "--test", "oracle"],
         &["--package", "cofferdam-mountfs", "--test", "rootfs"],
     ];
     // Through cargo: building the tests may have replaced this program's file.
-    let without = without.map(|calls| format!("--enosys {calls} ")).unwrap_or_default();
-    let runner = format!("target.{TARGET}.runner=\"cargo xtask runner {without}--\"");
+    let runner = format!("target.{TARGET}.runner=\"cargo xtask runner --\"");
     let mut tally = Tally::default();
     for program in PROGRAMS {
         let mut command = workspace.cargo();

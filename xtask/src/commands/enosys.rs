@@ -16,7 +16,11 @@ use crate::workspace::Workspace;
 /// What the crates can do without: in each run of the tests all calls of one line are refused.
 ///
 /// Who writes a fallback adds its call here, and `cargo xtask test` runs it.
-pub(super) const FALLBACKS: &[&str] = &["mount_setattr"];
+pub(super) const FALLBACKS: &[&str] = &[
+    "statmount,listmount",
+    // mount(2) alone.
+    "open_tree,move_mount,fsopen,fsconfig,fsmount,fspick,mount_setattr,open_tree_attr",
+];
 
 const PROGRAM: &str = "enosys";
 /// The status of that program when it does not know a call.
