@@ -119,8 +119,9 @@ impl Both {
         let cpu: &CpuController = self.theirs.controller_of().unwrap();
         let memory: Option<&MemController> = self.theirs.controller_of();
         let memory = memory.filter(|_| self.memory).map(MemController::memory_stat);
-        // No limit is the largest number on v2 and nearly so on v1.
-        let pages = |bytes: i64| (bytes < i64::MAX - (1 << 16)).then(|| u32::try_from(bytes / 4096).unwrap());
+        // No limit is -1 on v2, and nearly the largest number on v1.
+        let limited = 0..i64::MAX - (1 << 16);
+        let pages = |bytes: i64| limited.contains(&bytes).then(|| u32::try_from(bytes / 4096).unwrap());
         Values {
             pids: match pids.get_pid_max().unwrap() {
                 MaxValue::Max => None,

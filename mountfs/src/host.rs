@@ -42,7 +42,12 @@ impl Host {
         };
         let fsmount = ask("open_tree(2)", facility::mounts::has_open_tree())?;
         let setattr = fsmount && ask("mount_setattr(2)", facility::has_mount_setattr())?;
-        let nosymfollow = setattr && ask("nosymfollow", facility::mounts::setattr_knows_nosymfollow())?;
+        let nosymfollow = setattr
+            && match facility::mounts::setattr_knows_nosymfollow() {
+                // Who may not mount is refused before the kernel looks; mount(2) in the child does it then.
+                Err(Errno::EPERM) => false,
+                answer => ask("nosymfollow", answer)?,
+            };
         let statmount = match facility::has_statmount() {
             // Nothing is lost: mountinfo tells the same.
             Err(Errno::EPERM) => false,

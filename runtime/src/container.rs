@@ -1,4 +1,4 @@
-//! A container as plain data: what the config was lowered to and what [`crate::run()`] acts on.
+//! A container as plain data: what the config was lowered to and what [`crate::lifecycle`] acts on.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

@@ -83,18 +83,26 @@ fn features() -> Result<Value> {
         "linux": {
             "namespaces": namespaces(),
             "capabilities": caps,
-            "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
             "seccomp": seccomp()?,
-            "apparmor": { "enabled": false },
+            "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
-            "mountExtensions": { "idmap": { "enabled": false } },
+            "mountExtensions": { "idmap": { "enabled": idmap()? } },
         },
         "annotations": {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
         "potentiallyUnsafeConfigAnnotations": [],
     }))
+}
+
+/// Whether mounts can have id maps, which came with `mount_setattr(2)`.
+fn idmap() -> Result<bool> {
+    cofferdam_sys::facility::has_mount_setattr().map_err(|errno| {
+        let what = format!("ask for mount_setattr(2): {}", cofferdam_sys::errno::describe(errno));
+        crate::Error::new(crate::ErrorKind::System, what)
+    })
 }
 
 /// What a profile may use; of the flags, also which ones this kernel has.

@@ -50,6 +50,6 @@ mod tests {
         for name in ["read", "clone3", "ioctl", "socket", "io_uring_setup"] {
             assert!(text.contains(&format!("\"{name}\"")), "{name}");
         }
-        assert!(text.contains(r#""op":"SCMP_CMP_MASKED_EQ","value":2113929216,"valueTwo":0"#), "{text}");
+        assert!(text.contains(r#""op":"SCMP_CMP_MASKED_EQ","value":2114060288,"valueTwo":0"#), "{text}");
     }
 }

@@ -17,7 +17,7 @@ use std::{fs, io};
 /// `spawn:N` starts N processes and is how many it could start, `allocate:N` uses N MiB of memory, `spin:N` N
 /// milliseconds of processor time. `securebits:` is the number of the thread's secure bits; `setcap:PATH=TEXT`
 /// is empty when the file could be given these capabilities, `getcap:PATH` is what it has. `call:…`,
-/// `thread:…` and `sweep:…` are system calls (see [`crate::calls`]). What fails is `!ERRNO`.
+/// `thread:…` and `sweep:…` are system calls (see `crate::calls`). What fails is `!ERRNO`.
 pub fn main(asked: &[&str]) -> ExitCode {
     let found: BTreeMap<&str, String> = asked.iter().map(|fact| (*fact, answer(fact))).collect();
     let printed =
