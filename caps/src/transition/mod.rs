@@ -37,10 +37,10 @@ pub struct Rules {
 /// program of a group that the thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdChange {
-    /// The new effective id with the old real one: before Linux 6.16.
+    /// The new effective id with the old real one: before Linux 6.17.
     Real,
     /// The new effective user id with the old effective one, the new effective group with the groups that the
-    /// thread is in: since Linux 6.16.
+    /// thread is in: since Linux 6.17.
     Effective,
 }
 
@@ -49,7 +49,7 @@ impl Rules {
     pub const LINUX_5_10: Self =
         Self { last: Cap::CHECKPOINT_RESTORE, securebits: Securebits::SINCE_4_3, id_change: IdChange::Real };
 
-    /// Those of Linux 6.16 and later.
+    /// Those of Linux 6.17 and later.
     pub const LINUX_6_16: Self = Self {
         last: Cap::CHECKPOINT_RESTORE,
         securebits: Securebits::SINCE_4_3.union(Securebits::EXEC),

@@ -223,7 +223,7 @@ fn copy(ctx: &Context) -> Result<PathBuf> {
 /// The rules of the running kernel. What cannot be probed is known of each kernel here.
 fn rules() -> Result<Rules> {
     let mut rules = Rules::of_kernel()?;
-    rules.id_change = if since(6, 16)? { IdChange::Effective } else { IdChange::Real };
+    rules.id_change = if since(6, 17)? { IdChange::Effective } else { IdChange::Real };
     Ok(rules)
 }
 

@@ -36,6 +36,11 @@ pub(super) fn freeze(_: &mut Context) -> Result {
     ensure!(in_a_moment()? > 0, "the spinner does not spin");
     leaf.freeze()?;
     ensure_eq!(leaf.events()?.frozen, Some(true), "whether it is frozen");
+    // The kernel says so when the process is on its way to sleep, a moment before it sleeps.
+    let stat = format!("/proc/{}/stat", spinner.pid());
+    while std::fs::read_to_string(&stat)?.contains(") R ") {
+        std::thread::yield_now();
+    }
     ensure_eq!(in_a_moment()?, 0, "processor time of a frozen process, in microseconds");
     leaf.thaw()?;
     ensure!(in_a_moment()? > 0, "the spinner does not spin any more");
