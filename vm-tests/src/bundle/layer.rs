@@ -156,7 +156,11 @@ fn host_tree(bundle: &mut Bundle, path: &str) {
 
 /// Replaces an option of every bind mount of the config.
 fn each_bind(bundle: &mut Bundle, old: &str, new: &str) {
-    for mount in bundle.list("/mounts").iter_mut().filter(|mount| mount.at("type") == "bind") {
+    for mount in bundle
+        .list("/mounts")
+        .iter_mut()
+        .filter(|mount| mount.at("type") == "bind" && mount.at("destination") != super::PROBE)
+    {
         for option in list(mount, "/options").iter_mut().filter(|option| **option == old) {
             *option = json!(new);
         }

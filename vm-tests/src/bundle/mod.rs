@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Where the probe is in a container.
+pub const PROBE: &str = "/probe";
+
 /// A bundle that is being put together.
 #[derive(Debug)]
 pub struct Bundle {
@@ -45,10 +48,12 @@ impl Bundle {
             dir: ctx.scratch().join(id),
             runtime: ctx.runtime().to_owned(),
             config: config::hardened(id),
-            entries: rootfs::skeleton(ctx.probe()),
+            entries: rootfs::skeleton(),
             stdin: None,
             unfit: unfit(ctx),
         };
+        // A copy in each root directory would be new code to an emulator, which translates it each time.
+        bundle.bind(ctx.probe(), PROBE, &["bind", "ro", "nosuid", "nodev"]);
         for layer in Layer::ALL.iter().filter(|layer| ctx.broken(layer.name())) {
             bundle.peel(*layer);
         }

@@ -34,11 +34,11 @@ impl Entry {
     }
 }
 
-/// What every root directory has: the places to mount on, and the probe.
-pub(super) fn skeleton(probe: &Path) -> Vec<Entry> {
+/// What every root directory has: the places to mount on, the probe's among them.
+pub(super) fn skeleton() -> Vec<Entry> {
     let places = ["/proc", "/sys", "/dev", "/tmp", "/etc", "/mnt", "/data"];
     let mut entries: Vec<Entry> = places.iter().map(|path| Entry::directory(path, 0o755)).collect();
-    entries.push(Entry::copy(probe, "/probe", 0o755));
+    entries.push(Entry::file(super::PROBE, 0o755, ""));
     entries
 }
 
