@@ -47,7 +47,6 @@ impl Bundle {
             config: Value::Null,
             entries: Vec::new(),
             stdin: None,
-            unfit: self.unfit,
         }
     }
 
@@ -65,9 +64,8 @@ impl Bundle {
     /// Makes the container with these options; the bundle is written.
     ///
     /// # Errors
-    /// When the runtime cannot be started; a skip where it cannot work at all.
+    /// When the runtime cannot be started.
     pub fn try_create(&self, options: &[&str]) -> Result<(Created, Ended)> {
-        self.check_fit()?;
         let dir = self.dir().to_string_lossy().into_owned();
         let words = [&["create", "--bundle", &dir], options, &[self.id()]].concat();
         let complaints = self.dir().join("complaints");

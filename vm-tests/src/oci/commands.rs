@@ -7,17 +7,19 @@ use std::fs;
 
 pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::list", "list has every container, as table, JSON and ids", list),
-    Test::oci("oci::ps", "ps has the processes of the container", ps).cgroup("v2"),
-    Test::oci("oci::pause", "A paused container stands still, and goes on when resumed", pause).cgroup("v2"),
+    Test::oci("oci::ps", "ps has the processes of the container", ps),
+    Test::oci("oci::pause", "A paused container stands still, and goes on when resumed", pause),
     Test::oci("oci::pause-twice", "What is not paused is not resumed", pause_twice),
-    Test::oci("oci::update-flags", "update changes a limit by an option", update_flags).cgroup("v2"),
+    Test::oci("oci::update-flags", "update changes a limit by an option", update_flags)
+        .facilities(&["cgroup:pids", "cgroup:memory"]),
     Test::oci(
         "oci::update-resources",
         "update takes resources as JSON from standard input",
         update_resources,
     )
-    .cgroup("v2"),
-    Test::oci("oci::events-stats", "events --stats prints what the container uses", events).cgroup("v2"),
+    .facilities(&["cgroup:pids"]),
+    Test::oci("oci::events-stats", "events --stats prints what the container uses", events)
+        .facilities(&["cgroup:pids"]),
     Test::oci("oci::log-json", "An error is in the log as a line of JSON", log_json),
     Test::oci("oci::log-text", "An error is in the log as a line of text", log_text),
     Test::oci("oci::root", "--root keeps containers apart", root),
@@ -77,21 +79,15 @@ fn pause_twice(ctx: &mut Context) -> Result {
     container.delete()
 }
 
-/// A file of the container's cgroup.
-fn file(bundle: &Bundle, name: &str) -> Result<String> {
-    let path = format!("/sys/fs/cgroup/{}/{name}", bundle.id());
-    Ok(fs::read_to_string(&path).or_fail(&path)?.trim().to_owned())
-}
-
 fn update_flags(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "update-flags");
     bundle.set("/linux/resources", json!({ "pids": { "limit": 77 }, "memory": { "limit": 64 << 20 } }));
     let container = bundle.probe(&["sleep", "100"]).create()?;
     container.must(&["update", "--pids-limit", "33"])?;
-    ensure_eq!(file(&bundle, "pids.max")?, "33", "pids.max");
-    ensure_eq!(file(&bundle, "memory.max")?, (64 << 20).to_string(), "memory.max, which was not named");
+    ensure_eq!(bundle.limit("pids.max")?, "33", "pids.max");
+    ensure_eq!(bundle.limit("memory.max")?, (64 << 20).to_string(), "memory.max, which was not named");
     container.must(&["update", "--memory", &(96 << 20).to_string()])?;
-    ensure_eq!(file(&bundle, "memory.max")?, (96 << 20).to_string(), "memory.max");
+    ensure_eq!(bundle.limit("memory.max")?, (96 << 20).to_string(), "memory.max");
     container.delete()
 }
 
@@ -105,7 +101,7 @@ fn update_resources(ctx: &mut Context) -> Result {
     let resources = json!({ "pids": { "limit": 44 } }).to_string();
     child.stdin.take().or_fail("the input")?.write_all(resources.as_bytes())?;
     ensure!(child.wait()?.success(), "update failed");
-    ensure_eq!(file(&bundle, "pids.max")?, "44", "pids.max");
+    ensure_eq!(bundle.limit("pids.max")?, "44", "pids.max");
     container.delete()
 }
 
