@@ -173,7 +173,7 @@ fn refused(ctx: &mut Context) -> Result {
     container.must(&["resume"])?;
     ask(&bundle, &[], &["args"])?;
     bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     let ended = bundle.order(&["exec", bundle.id(), "/probe", "show", "args"])?;
     ensure!(ended.status != 0 && ended.lines().is_empty(), "a process joined a stopped container; {ended}");
     container.delete()
