@@ -7,12 +7,16 @@
 //! call is one whose argument is compared (`personality`), next to one that is remembered (`getppid`).
 
 use std::error::Error;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::Instant;
 
-use cofferdam_seccomp::{Answer, Filter, Profile};
+use cofferdam_seccomp::{Answer, Arch, Cache, Filter, Kernel, Profile};
 
-const CALLS: u32 = 1_000_000;
-const ROUNDS: usize = 5;
+/// So few that a round fits between two interrupts of the scheduler, so many rounds that some does.
+const CALLS: u32 = 2_000;
+const ROUNDS: usize = 1_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("{:24} {:>12} {:>12}", "filter", "getppid", "personality");
@@ -21,16 +25,46 @@ fn main() -> Result<(), Box<dyn Error>> {
     measure("hardened", || install(&Profile::hardened()))?;
     #[cfg(feature = "libseccomp")]
     measure("libseccomp, tree", theirs::install)?;
-    let start = Instant::now();
-    for _ in 0..100 {
-        Filter::compile(&Profile::hardened())?;
-    }
-    println!("compiling the hardened profile: {:?}", start.elapsed() / 100);
+    prepare()?;
     Ok(())
 }
 
 fn install(profile: &Profile) -> Result<(), String> {
     Filter::compile(profile).and_then(|filter| filter.install()).map_err(|error| error.to_string())
+}
+
+/// What a start pays for its filter: compiled, or from a [`Cache`].
+fn prepare() -> Result<(), Box<dyn Error>> {
+    let hardened = Profile::hardened();
+    let engine = Profile { architectures: vec![Arch::X86_64, Arch::X86, Arch::X32], ..hardened.clone() };
+    println!("{:24} {:>12} {:>12}", "a start pays", "compiled", "cached");
+    for (name, profile) in [("hardened", hardened), ("three architectures", engine)] {
+        let dir = std::env::temp_dir().join(format!("cost-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        let times = both(&profile, &dir);
+        std::fs::remove_dir_all(&dir)?;
+        let (compiled, cached) = times?;
+        println!("{name:24} {compiled:>9.1} µs {cached:>9.1} µs");
+    }
+    Ok(())
+}
+
+fn both(profile: &Profile, dir: &Path) -> Result<(f64, f64), cofferdam_seccomp::Error> {
+    let kernel = Kernel::ask()?;
+    let from_cache = || Cache::open(dir).and_then(|cache| cache.filter(profile, &kernel));
+    from_cache()?;
+    let compile = || Filter::compile(profile).and_then(|filter| filter.check(&kernel));
+    Ok((quickest(compile), quickest(from_cache)))
+}
+
+/// The quickest of many, in microseconds.
+fn quickest<T>(once: impl Fn() -> T) -> f64 {
+    let timed = || {
+        let start = Instant::now();
+        std::hint::black_box(once());
+        start.elapsed()
+    };
+    (0..ROUNDS).map(|_| timed()).min().unwrap_or_default().as_secs_f64() * 1e6
 }
 
 /// On a thread of its own, whose filter ends with it.

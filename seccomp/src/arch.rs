@@ -1,11 +1,13 @@
 //! Architectures and their system calls by name and by number.
 
+mod finder;
 mod tables;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind};
+pub(crate) use finder::Finder;
 use tables::Table;
 
 /// One way to make system calls: numbers and registers of their own.
@@ -95,6 +97,11 @@ impl Arch {
         self.table().by_name.iter().copied()
     }
 
+    /// The numbers of all calls, from the lowest.
+    pub(crate) fn in_order(self) -> impl Iterator<Item = u32> {
+        self.table().in_order()
+    }
+
     /// Whether arguments are 32 bits wide.
     pub(crate) fn has_short_arguments(self) -> bool {
         matches!(self, Arch::X86 | Arch::Arm)
@@ -115,9 +122,10 @@ impl Arch {
     }
 }
 
-/// Whether any architecture has a call of that name.
-pub fn is_known(name: &str) -> bool {
-    Arch::all().any(|arch| arch.number(name).is_some())
+/// Names that no architecture has a call for.
+pub(crate) fn unknown<N: AsRef<str>>(names: impl Iterator<Item = N>) -> impl Iterator<Item = N> {
+    let mut finders: Vec<Finder> = Arch::all().map(Finder::new).collect();
+    names.filter(move |name| !finders.iter_mut().any(|finder| finder.number(name.as_ref()).is_some()))
 }
 
 impl fmt::Display for Arch {

@@ -61,7 +61,7 @@ impl Profile {
     }
 
     /// The newest call of an architecture that any rule names.
-    pub(crate) fn newest(&self, arch: Arch) -> Option<u32> {
+    fn newest(&self, arch: Arch) -> Option<u32> {
         let names = self.rules.iter().flat_map(|rule| &rule.names);
         names.filter_map(|name| arch.number(name)).filter(|number| arch.numbers().contains(number)).max()
     }

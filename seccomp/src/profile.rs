@@ -4,7 +4,7 @@ use cofferdam_sys::Errno;
 pub use cofferdam_sys::seccomp::FilterFlags;
 
 use crate::answer::MAX_ERRNO;
-use crate::arch::is_known;
+use crate::arch::unknown;
 use crate::{Answer, Arch, Error, ErrorKind};
 
 /// What calls a program may make.
@@ -47,7 +47,7 @@ pub struct Profile {
 /// What happens to a rule's names that no architecture has a call for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Unknown {
-    /// They are left out and listed in [`crate::Filter::unknown`]: what runc and crun do.
+    /// They are left out and listed by [`Profile::unknown_names`]: what runc and crun do.
     #[default]
     Skip,
     /// The profile is refused.
@@ -188,6 +188,15 @@ impl Profile {
             .any(|answer| answer == Answer::Notify)
     }
 
+    /// Names that no architecture has a call for, sorted and without repetition.
+    pub fn unknown_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            unknown(self.rules.iter().flat_map(|rule| &rule.names)).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Checks what the types do not: arguments, error numbers and, with [`Unknown::Refuse`], names.
     ///
     /// # Errors
@@ -209,7 +218,7 @@ impl Profile {
                 ));
             }
             if self.unknown == Unknown::Refuse
-                && let Some(name) = rule.names.iter().find(|name| !is_known(name))
+                && let Some(name) = unknown(rule.names.iter()).next()
             {
                 let shown: String = name.chars().take(60).collect();
                 return Err(Error::new(

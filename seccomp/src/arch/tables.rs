@@ -22,6 +22,12 @@ impl Table {
         self.by_name.get(place).map(|(_, number)| *number)
     }
 
+    /// The numbers, from the lowest.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = u32> {
+        let number = |place: &u16| self.by_name.get(usize::from(*place)).map(|(_, number)| *number);
+        self.by_number.iter().filter_map(number)
+    }
+
     pub(super) fn name(&self, number: u32) -> Option<&'static str> {
         let entry = |place: u16| self.by_name.get(usize::from(place));
         let place = self

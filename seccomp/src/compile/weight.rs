@@ -41,20 +41,24 @@ const HEAVY: u64 = 12;
 
 /// Gives each range the weight of its calls, at least 1.
 pub(super) fn weigh(ranges: &mut [Range], group: &[Arch]) {
-    let mut numbers: Vec<(u32, u64)> = Vec::new();
     // x32 is hardly ever used: it weighs nothing beside x86-64.
     let arch = group.iter().find(|arch| **arch != Arch::X32).or(group.first());
-    for (name, number) in arch.into_iter().flat_map(|arch| arch.calls()) {
-        numbers.push((number, if HOT.contains(&name) { HEAVY } else { 1 }));
-    }
-    numbers.sort_unstable();
-    let mut rest = numbers.as_slice();
+    let mut hot: Vec<u32> =
+        arch.map_or_else(Vec::new, |arch| HOT.iter().filter_map(|name| arch.number(name)).collect());
+    hot.sort_unstable();
+    let all: Vec<u32> = arch.into_iter().flat_map(|arch| arch.in_order()).collect();
+    let (mut hot, mut all) = (hot.as_slice(), all.as_slice());
     let ends: Vec<u32> =
         ranges.iter().skip(1).map(|range| range.start).chain(std::iter::once(u32::MAX)).collect();
     for (range, end) in ranges.iter_mut().zip(ends) {
-        let here = rest.partition_point(|(number, _)| *number < end);
-        let (mine, others) = rest.split_at(here);
-        rest = others;
-        range.weight = mine.iter().map(|(_, weight)| weight).sum::<u64>().max(1);
+        let heavy = take_below(&mut hot, end).saturating_mul(HEAVY - 1);
+        range.weight = take_below(&mut all, end).saturating_add(heavy).max(1);
     }
+}
+
+/// How many of the first numbers are below `end`; they are taken off.
+fn take_below(numbers: &mut &[u32], end: u32) -> u64 {
+    let (below, rest) = numbers.split_at(numbers.partition_point(|number| *number < end));
+    *numbers = rest;
+    u64::try_from(below.len()).unwrap_or(u64::MAX)
 }

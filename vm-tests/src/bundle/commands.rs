@@ -3,14 +3,17 @@
 use super::run::Ended;
 use super::{At, Bundle};
 use crate::registry::{OrFail, Result};
+use cofferdam_sys::process::pidfd_open;
+use cofferdam_sys::{Errno, pidfd};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a container may take to reach a status.
+/// How long a container may take to end, or to come to a step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A container that was made by `create`. It is deleted when this is dropped.
@@ -47,7 +50,6 @@ impl Bundle {
             config: Value::Null,
             entries: Vec::new(),
             stdin: None,
-            unfit: self.unfit,
         }
     }
 
@@ -65,9 +67,8 @@ impl Bundle {
     /// Makes the container with these options; the bundle is written.
     ///
     /// # Errors
-    /// When the runtime cannot be started; a skip where it cannot work at all.
+    /// When the runtime cannot be started.
     pub fn try_create(&self, options: &[&str]) -> Result<(Created, Ended)> {
-        self.check_fit()?;
         let dir = self.dir().to_string_lossy().into_owned();
         let words = [&["create", "--bundle", &dir], options, &[self.id()]].concat();
         let complaints = self.dir().join("complaints");
@@ -115,21 +116,28 @@ impl Created {
         self.state()?.at("pid").as_u64().or_fail("the pid of the state")
     }
 
-    /// Waits until the container has a status.
+    /// Waits until its first process has ended, after which the container is stopped.
     ///
     /// # Errors
-    /// When it does not get there.
+    /// When it does not end, or has another status afterwards.
     #[track_caller]
-    pub fn wait_for(&self, status: &str) -> Result {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let state = self.state()?;
-            if state.at("status") == status {
-                return Ok(());
-            }
-            ensure!(Instant::now() < end, "wanted the status {status}, found {state}");
-            thread::sleep(Duration::from_millis(20));
+    pub fn wait_until_stopped(&self) -> Result {
+        let before = self.state()?;
+        if before.at("status") == "stopped" {
+            return Ok(());
         }
+        let pid = before.at("pid").as_i64().and_then(|pid| i32::try_from(pid).ok());
+        match pidfd_open(pid.or_fail("the pid of the state")?) {
+            Ok(pidfd) => {
+                let ended = pidfd::ended(pidfd.as_fd(), PATIENCE)?;
+                ensure!(ended, "the container does not end: {}", self.state()?);
+            }
+            // It has ended and was waited for.
+            Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        ensure_eq!(self.state()?.at("status"), "stopped", "the status after the end");
+        Ok(())
     }
 
     /// What the container has printed up to now.

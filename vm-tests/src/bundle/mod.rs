@@ -6,6 +6,7 @@
 mod commands;
 mod config;
 mod layer;
+mod limits;
 mod rootfs;
 mod run;
 mod seccomp;
@@ -17,7 +18,6 @@ pub use layer::Layer;
 pub use run::{Ended, Running};
 pub use value::{At, place};
 
-use crate::guest::cgroups::Layout;
 use crate::registry::{Context, OrFail, Result};
 use serde_json::{Value, json};
 use std::fs;
@@ -35,11 +35,13 @@ pub struct Bundle {
     config: Value,
     entries: Vec<rootfs::Entry>,
     stdin: Option<Vec<u8>>,
-    unfit: Option<&'static str>,
 }
 
 impl Bundle {
     /// The hardened config for a container of that id, in the scratch directory. It runs the probe.
+    ///
+    /// A limit whose controller the guest's cgroup layout lacks is left out, and no other: what relies on one
+    /// declares that (`cgroup:NAME`, see [`crate::guest::facilities`]).
     ///
     /// Where the guest was booted to leave a defence out (`lab.break=`), it is left out.
     pub fn hardened(ctx: &Context, id: &str) -> Self {
@@ -50,10 +52,10 @@ impl Bundle {
             config: config::hardened(id),
             entries: rootfs::skeleton(),
             stdin: None,
-            unfit: unfit(ctx),
         };
         // A copy in each root directory would be new code to an emulator, which translates it each time.
         bundle.bind(ctx.probe(), PROBE, &["bind", "ro", "nosuid", "nodev"]);
+        limits::fit(bundle.place("/linux/resources"));
         for layer in Layer::ALL.iter().filter(|layer| ctx.broken(layer.name())) {
             bundle.peel(*layer);
         }
@@ -155,6 +157,22 @@ impl Bundle {
         self.set("/linux/seccomp", seccomp::hardened())
     }
 
+    /// Sets these limits in place of the hardened ones, without those whose controller the guest lacks.
+    pub fn limits(&mut self, mut resources: Value) -> &mut Self {
+        limits::fit(&mut resources);
+        self.set("/linux/resources", resources)
+    }
+
+    /// What limits the container now, by the name of the file in cgroup v2 and as that file has it.
+    ///
+    /// Read by the host's eyes, from whichever hierarchy has the controller.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn limit(&self, file: &str) -> Result<String> {
+        limits::read(&self.id, file)
+    }
+
     /// Takes a layer of defence away.
     pub fn peel(&mut self, layer: Layer) -> &mut Self {
         layer.peel(self);
@@ -189,12 +207,6 @@ impl Bundle {
             ranges.find(|range| range.at("containerID") == 0).and_then(|range| range.at("hostID").as_u64());
         root.and_then(|id| u32::try_from(id).ok()).unwrap_or(0)
     }
-}
-
-/// Why the runtime under test cannot run a hardened bundle in this guest. Others know every layout.
-fn unfit(ctx: &Context) -> Option<&'static str> {
-    let other = ctx.own_runtime() && ctx.layout() != Layout::V2;
-    other.then_some("the runtime enforces limits with cgroup v2 only, so far")
 }
 
 #[cfg(test)]

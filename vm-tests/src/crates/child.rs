@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// A plan that executes this program with these words.
 pub(super) fn plan(words: &[&str]) -> Result<Plan> {
@@ -114,6 +115,13 @@ impl Sleeper {
 
     pub(super) fn pid(&self) -> i32 {
         self.0.pid()
+    }
+
+    /// Waits for an end that somebody else gives it, and reaps it.
+    pub(super) fn wait(&self) -> Result<Exit> {
+        let ended = cofferdam_sys::pidfd::ended(self.0.pidfd(), Duration::from_secs(20))?;
+        ensure!(ended, "process {} lives", self.pid());
+        Ok(self.0.wait()?)
     }
 }
 

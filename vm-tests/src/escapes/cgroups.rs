@@ -11,8 +11,8 @@ use serde_json::json;
 use std::path::Path;
 
 pub(super) const TESTS: &[Test] = &[
-    Test::escape("dos-fork-bomb", "Starts tasks without end", LIMITS, tasks),
-    Test::escape("dos-memory-hog", "Takes memory without end", LIMITS, memory),
+    Test::escape("dos-fork-bomb", "Starts tasks without end", LIMITS, tasks).facilities(&["cgroup:pids"]),
+    Test::escape("dos-memory-hog", "Takes memory without end", LIMITS, memory).facilities(&["cgroup:memory"]),
     Test::escape(
         "cg-raise-own-limit",
         "Raises a limit of its own cgroup through the host's hierarchy",

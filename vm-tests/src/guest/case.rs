@@ -71,7 +71,13 @@ fn run(test: &'static Test, mode: &str) -> registry::Result {
     }
     for facility in test.wants.facilities {
         if !facilities::has(facility)? {
-            skip!("this kernel has no {facility}");
+            match facility.strip_prefix("cgroup:") {
+                Some(controller) => skip!(
+                    "no hierarchy of the layout {} has the cgroup controller {controller} with this kernel",
+                    cmdline.layout().name()
+                ),
+                None => skip!("this kernel has no {facility}"),
+            }
         }
     }
     let mut context = Context::new(mode, cmdline);

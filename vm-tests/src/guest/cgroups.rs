@@ -138,6 +138,24 @@ fn enabled_controllers(table: &str) -> Vec<String> {
         .collect()
 }
 
+/// The root of the hierarchy in which this controller, by its v2 name, limits the cgroups below; none where the
+/// guest has it nowhere.
+///
+/// A kernel may have it built out, or for v2 only (memory from 6.12 on), and a real-time one may refuse `cpu`.
+pub fn root_of(controller: &str) -> Option<PathBuf> {
+    let root = Path::new(ROOT);
+    let in_v2 = |root: &Path| {
+        let enabled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
+        enabled.split_whitespace().any(|name| name == controller)
+    };
+    if root.join("cgroup.subtree_control").exists() {
+        return in_v2(root).then(|| root.to_owned());
+    }
+    let v1 = root.join(if controller == "io" { "blkio" } else { controller });
+    let beside = root.join("unified");
+    if v1.join("cgroup.procs").exists() { Some(v1) } else { in_v2(&beside).then_some(beside) }
+}
+
 /// Where the hierarchies of the guest are mounted.
 pub fn roots(layout: Layout) -> Vec<PathBuf> {
     match layout {

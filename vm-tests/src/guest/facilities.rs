@@ -8,7 +8,7 @@ type Probe = fn() -> io::Result<bool>;
 
 /// What tests need and no crate asks for. Next to these: the facilities of the crates' own tables (see
 /// [`features`]), `fs:NAME` (a filesystem that is registered now), `v2:NAME` and `v1:NAME` (a cgroup
-/// controller in use by that version).
+/// controller in use by that version), `cgroup:NAME` (one that limits cgroups in this guest, whichever the version).
 const NAMED: &[(&str, Probe)] = &[
     ("kexec", || Ok(Path::new("/sys/kernel/kexec_loaded").exists())),
     ("sysrq", || Ok(Path::new("/proc/sysrq-trigger").exists())),
@@ -18,7 +18,7 @@ const NAMED: &[(&str, Probe)] = &[
 pub fn known(name: &str) -> bool {
     features::find(name).is_some()
         || NAMED.iter().any(|(known, _)| *known == name)
-        || ["fs:", "v1:", "v2:"]
+        || ["fs:", "v1:", "v2:", "cgroup:"]
             .iter()
             .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
 }
@@ -37,6 +37,9 @@ pub fn has(name: &str) -> io::Result<bool> {
     }
     if let Some(controller) = name.strip_prefix("v1:") {
         return Ok(Path::new("/sys/fs/cgroup").join(controller).join("cgroup.procs").exists());
+    }
+    if let Some(controller) = name.strip_prefix("cgroup:") {
+        return Ok(super::cgroups::root_of(controller).is_some());
     }
     if let Some(probe) = features::find(name) {
         return Ok((probe.ask)()?);

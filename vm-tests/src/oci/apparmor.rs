@@ -1,6 +1,6 @@
 //! `process.apparmorProfile`: enforced, or the start is refused.
 
-use crate::bundle::{Bundle, Ended};
+use crate::bundle::{At, Bundle, Ended};
 use crate::crates::lsm::fixtures::{ENFORCING, Loaded};
 use crate::probe::Line;
 use crate::registry::{Context, Failure, OrFail, Result, Test};
@@ -47,6 +47,8 @@ fn profile(ctx: &mut Context) -> Result {
     let (label, [guarded, _]) = run(&bundle(ctx, "free", None))?;
     ensure_eq!(label, "unconfined", "the label without a profile");
     ensure!(guarded.ok, "writing without a profile: {guarded:?}");
+    let announced = super::features::announced(ctx, &Bundle::hardened(ctx, "announced"))?;
+    ensure_eq!(announced.at("linux").at("apparmor").at("enabled"), true, "what features announces");
     Ok(())
 }
 

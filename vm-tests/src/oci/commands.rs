@@ -2,22 +2,28 @@
 
 use crate::bundle::{At, Bundle};
 use crate::registry::{Context, OrFail, Result, Test};
+use cofferdam_sys::pidfd;
+use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::list", "list has every container, as table, JSON and ids", list),
-    Test::oci("oci::ps", "ps has the processes of the container", ps).cgroup("v2"),
-    Test::oci("oci::pause", "A paused container stands still, and goes on when resumed", pause).cgroup("v2"),
+    Test::oci("oci::ps", "ps has the processes of the container", ps),
+    Test::oci("oci::pause", "A paused container stands still, and goes on when resumed", pause),
     Test::oci("oci::pause-twice", "What is not paused is not resumed", pause_twice),
-    Test::oci("oci::update-flags", "update changes a limit by an option", update_flags).cgroup("v2"),
+    Test::oci("oci::update-flags", "update changes a limit by an option", update_flags)
+        .facilities(&["cgroup:pids", "cgroup:memory"]),
     Test::oci(
         "oci::update-resources",
         "update takes resources as JSON from standard input",
         update_resources,
     )
-    .cgroup("v2"),
-    Test::oci("oci::events-stats", "events --stats prints what the container uses", events).cgroup("v2"),
+    .facilities(&["cgroup:pids"]),
+    Test::oci("oci::events-stats", "events --stats prints what the container uses", events)
+        .facilities(&["cgroup:pids"]),
     Test::oci("oci::log-json", "An error is in the log as a line of JSON", log_json),
     Test::oci("oci::log-text", "An error is in the log as a line of text", log_text),
     Test::oci("oci::root", "--root keeps containers apart", root),
@@ -51,18 +57,22 @@ fn ps(ctx: &mut Context) -> Result {
     container.delete()
 }
 
+/// Without a pid namespace, where the probe has the default reaction to signals.
 fn pause(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "pause");
-    let container = bundle.probe(&["show", "args", "+", "sleep", "1", "+", "show", "cwd"]).create()?;
+    bundle.peel(crate::bundle::Layer::PidNamespace).probe(&["show", "args", "+", "sleep", "100"]);
+    let container = bundle.create()?;
     container.must(&["start"])?;
     container.wait_for_step("args")?;
+    let pidfd = pidfd_open(i32::try_from(container.pid()?)?)?;
     container.must(&["pause"])?;
     ensure_eq!(container.state()?.at("status"), "paused", "the status");
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    ensure!(container.output()?.value("cwd").is_err(), "a paused container went on");
+    // What stands still does not even die of a signal; a process that runs does so at once.
+    pidfd_send_signal(pidfd.as_fd(), nix::libc::SIGTERM)?;
+    ensure!(!pidfd::ended(pidfd.as_fd(), Duration::from_millis(100))?, "a paused container went on");
+    ensure_eq!(container.state()?.at("status"), "paused", "the status after a signal");
     container.must(&["resume"])?;
-    container.wait_for_step("cwd")?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     container.delete()
 }
 
@@ -77,21 +87,15 @@ fn pause_twice(ctx: &mut Context) -> Result {
     container.delete()
 }
 
-/// A file of the container's cgroup.
-fn file(bundle: &Bundle, name: &str) -> Result<String> {
-    let path = format!("/sys/fs/cgroup/{}/{name}", bundle.id());
-    Ok(fs::read_to_string(&path).or_fail(&path)?.trim().to_owned())
-}
-
 fn update_flags(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "update-flags");
     bundle.set("/linux/resources", json!({ "pids": { "limit": 77 }, "memory": { "limit": 64 << 20 } }));
     let container = bundle.probe(&["sleep", "100"]).create()?;
     container.must(&["update", "--pids-limit", "33"])?;
-    ensure_eq!(file(&bundle, "pids.max")?, "33", "pids.max");
-    ensure_eq!(file(&bundle, "memory.max")?, (64 << 20).to_string(), "memory.max, which was not named");
+    ensure_eq!(bundle.limit("pids.max")?, "33", "pids.max");
+    ensure_eq!(bundle.limit("memory.max")?, (64 << 20).to_string(), "memory.max, which was not named");
     container.must(&["update", "--memory", &(96 << 20).to_string()])?;
-    ensure_eq!(file(&bundle, "memory.max")?, (96 << 20).to_string(), "memory.max");
+    ensure_eq!(bundle.limit("memory.max")?, (96 << 20).to_string(), "memory.max");
     container.delete()
 }
 
@@ -105,7 +109,7 @@ fn update_resources(ctx: &mut Context) -> Result {
     let resources = json!({ "pids": { "limit": 44 } }).to_string();
     child.stdin.take().or_fail("the input")?.write_all(resources.as_bytes())?;
     ensure!(child.wait()?.success(), "update failed");
-    ensure_eq!(file(&bundle, "pids.max")?, "44", "pids.max");
+    ensure_eq!(bundle.limit("pids.max")?, "44", "pids.max");
     container.delete()
 }
 

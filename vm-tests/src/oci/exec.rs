@@ -16,7 +16,7 @@ pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::exec-options", "--cwd, --env, --user change what the config says", options),
     Test::oci("oci::exec-process", "--process FILE is the whole process", process),
     Test::oci("oci::exec-descriptors", "It has no descriptors but 0, 1 and 2", descriptors),
-    Test::oci("oci::exec-cgroup", "It is in the container's cgroup", cgroup).cgroup("v2"),
+    Test::oci("oci::exec-cgroup", "It is in the container's cgroup", cgroup),
     Test::oci("oci::exec-detach", "--detach comes back, --pid-file has its number", detach),
     Test::oci("oci::exec-absent-program", "A program that does not exist fails and does no harm", absent),
     Test::oci("oci::exec-refused", "No process joins a container that has ended or is paused", refused),
@@ -173,7 +173,7 @@ fn refused(ctx: &mut Context) -> Result {
     container.must(&["resume"])?;
     ask(&bundle, &[], &["args"])?;
     bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     let ended = bundle.order(&["exec", bundle.id(), "/probe", "show", "args"])?;
     ensure!(ended.status != 0 && ended.lines().is_empty(), "a process joined a stopped container; {ended}");
     container.delete()

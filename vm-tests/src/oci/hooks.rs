@@ -63,7 +63,7 @@ fn order(ctx: &mut Context) -> Result {
     for kind in ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] {
         bundle.set(&format!("/hooks/{kind}"), json!([hook(&file, kind), hook(&file, &format!("{kind}-2"))]));
     }
-    bundle.probe(&["sleep", "1"]);
+    bundle.probe(&["sleep", "100"]);
     let container = bundle.create()?;
     let words =
         |file: &Path| -> Result<Vec<String>> { Ok(notes(file)?.into_iter().map(|(word, _)| word).collect()) };
@@ -82,7 +82,8 @@ fn order(ctx: &mut Context) -> Result {
         ["poststart", "poststart-2"],
         "the hooks of start"
     );
-    container.wait_for("stopped")?;
+    bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     ensure_eq!(
         words(&file)?.get(8..).or_fail("more hooks")?,
@@ -98,11 +99,12 @@ fn state(ctx: &mut Context) -> Result {
     for kind in ["createRuntime", "createContainer", "poststart", "poststop"] {
         bundle.set(&format!("/hooks/{kind}"), json!([hook(&file, kind)]));
     }
-    bundle.set("/annotations", json!({ "key": "value" })).probe(&["sleep", "1"]);
+    bundle.set("/annotations", json!({ "key": "value" })).probe(&["sleep", "100"]);
     let container = bundle.create()?;
     let pid = container.pid()?;
     container.must(&["start"])?;
-    container.wait_for("stopped")?;
+    bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     let notes = notes(&file)?;
     ensure_eq!(notes.len(), 4, "the notes");
@@ -177,7 +179,7 @@ fn poststop(ctx: &mut Context) -> Result {
     bundle.set("/hooks/poststop", hooks).probe(&["exit", "0"]);
     let container = bundle.create()?;
     container.must(&["start"])?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     let ended = container.order(&["delete"])?;
     bundle.nothing_left(&ended)?;
     if ctx.own_runtime() {
@@ -202,7 +204,7 @@ fn inside(ctx: &mut Context) -> Result {
     if ctx.own_runtime() {
         ensure_eq!(container.wait_for_step("stat")?.at("uid"), 1000, "the user of the hook");
     }
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(super) const TESTS: &[Test] = &[
 
 fn steps(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "steps");
-    bundle.probe(&["show", "args", "+", "sleep", "1"]);
+    bundle.probe(&["show", "args", "+", "sleep", "100"]);
     let container = bundle.create()?;
     let state = container.state()?;
     ensure_eq!(state.at("status"), "created", "the status after create; {state}");
@@ -50,7 +50,8 @@ fn steps(ctx: &mut Context) -> Result {
     container.wait_for_step("args")?;
     ensure_eq!(container.pid()?, pid, "the pid after start");
     ensure_eq!(container.state()?.at("status"), "running", "the status after start");
-    container.wait_for("stopped")?;
+    bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     let ended = container.order(&["state"])?;
     ensure!(ended.status != 0, "a deleted container has a state; {ended}");
@@ -103,7 +104,7 @@ fn changed(ctx: &mut Context) -> Result {
     fs::write(bundle.dir().join("config.json"), "no longer a config")?;
     container.must(&["start"])?;
     ensure_eq!(container.wait_for_step("args")?, json!(["first"]), "the arguments");
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     Ok(())
 }
@@ -135,7 +136,7 @@ fn twice(ctx: &mut Context) -> Result {
     let again = container.order(&["start"])?;
     ensure!(again.status != 0 && !again.stderr.is_empty(), "a running container was started; {again}");
     bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     let again = container.order(&["start"])?;
     ensure!(again.status != 0 && !again.stderr.is_empty(), "a stopped container was started; {again}");
     container.delete()
@@ -161,7 +162,7 @@ fn kill(ctx: &mut Context) -> Result {
         container.must(&["start"])?;
         container.wait_for_step("args")?;
         bundle.order(&["kill", bundle.id(), signal])?.success()?;
-        container.wait_for("stopped")?;
+        container.wait_until_stopped()?;
         container.delete()?;
     }
     Ok(())
@@ -172,7 +173,7 @@ fn kill_created(ctx: &mut Context) -> Result {
     bundle.probe(&["sleep", "100"]);
     let container = bundle.create()?;
     bundle.order(&["kill", bundle.id(), "KILL"])?.success()?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     container.must(&["delete"])?;
     Ok(())
 }
@@ -182,7 +183,7 @@ fn kill_stopped(ctx: &mut Context) -> Result {
     bundle.probe(&["exit", "0"]);
     let container = bundle.create()?;
     container.must(&["start"])?;
-    container.wait_for("stopped")?;
+    container.wait_until_stopped()?;
     let ended = bundle.order(&["kill", bundle.id(), "TERM"])?;
     ensure!(ended.status != 0, "a stopped container was killed; {ended}");
     // What engines look for; crun has other words.

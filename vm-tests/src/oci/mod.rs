@@ -7,6 +7,7 @@ mod apparmor;
 mod cgroups;
 mod commands;
 mod exec;
+mod features;
 mod filesystem;
 mod hooks;
 mod lifecycle;
@@ -25,6 +26,7 @@ pub const TESTS: &[&[Test]] = &[
     cgroups::TESTS,
     commands::TESTS,
     exec::TESTS,
+    features::TESTS,
     filesystem::TESTS,
     hooks::TESTS,
     lifecycle::TESTS,

@@ -202,19 +202,14 @@ pub(super) fn freeze(_: &mut Context) -> Result {
     let any = Any::new(&["cpu", "cpuacct"], &Limits::default())?;
     let cgroup = any.get()?;
     let spinner = any.start(&["facts", "spin:600000"])?;
-    let in_a_moment = || -> Result<u64> {
-        let used = || -> Result<u64> { Ok(cgroup.stats()?.cpu.or_fail("processor time")?.usage_us) };
-        let before = used()?;
-        std::thread::sleep(Duration::from_millis(80));
-        Ok(used()? - before)
-    };
-    ensure!(in_a_moment()? > 0, "the spinner does not spin");
+    let used = || -> Result<u64> { Ok(cgroup.stats()?.cpu.or_fail("processor time")?.usage_us) };
+    super::spins(used)?;
     cgroup.freeze()?;
     ensure!(cgroup.frozen()?, "it is not frozen");
-    ensure_eq!(in_a_moment()?, 0, "processor time of a frozen process, in microseconds");
+    super::stands_still(used)?;
     cgroup.thaw()?;
     ensure!(!cgroup.frozen()?, "it is frozen still");
-    ensure!(in_a_moment()? > 0, "the spinner does not spin any more");
+    super::spins(used)?;
     // Frozen ones are killed too.
     cgroup.freeze()?;
     any.end(&[spinner])

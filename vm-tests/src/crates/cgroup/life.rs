@@ -28,12 +28,7 @@ pub(super) fn freeze(_: &mut Context) -> Result {
     let spawning = Isolation::default().spawn(&spinner, Some(leaf.fd()))?;
     let spinner = spawning.finish()?;
     let used = || -> Result<u64> { Ok(leaf.stats()?.cpu.or_fail("processor statistics")?.usage_us) };
-    let in_a_moment = || -> Result<u64> {
-        let before = used()?;
-        std::thread::sleep(Duration::from_millis(150));
-        Ok(used()? - before)
-    };
-    ensure!(in_a_moment()? > 0, "the spinner does not spin");
+    super::spins(used)?;
     leaf.freeze()?;
     ensure_eq!(leaf.events()?.frozen, Some(true), "whether it is frozen");
     // The kernel says so when the process is on its way to sleep, a moment before it sleeps.
@@ -41,9 +36,9 @@ pub(super) fn freeze(_: &mut Context) -> Result {
     while std::fs::read_to_string(&stat)?.contains(") R ") {
         std::thread::yield_now();
     }
-    ensure_eq!(in_a_moment()?, 0, "processor time of a frozen process, in microseconds");
+    super::stands_still(used)?;
     leaf.thaw()?;
-    ensure!(in_a_moment()? > 0, "the spinner does not spin any more");
+    super::spins(used)?;
     leaf.kill()?;
     spinner.wait()?;
     Ok(())

@@ -6,6 +6,7 @@ use crate::crates::kernel::since;
 use crate::registry::{Context, OrFail, Result};
 use cofferdam_cgroup::{Cgroup, CpuMax, Device, ErrorKind, HugetlbLimits, IoMax, Limits, Partition};
 use cofferdam_ns::Isolation;
+use cofferdam_sys::process::Exit;
 use std::time::{Duration, Instant};
 
 pub(super) fn pids_limit(_: &mut Context) -> Result {
@@ -149,10 +150,13 @@ pub(super) fn oom_group(_: &mut Context) -> Result {
         let group = Group::new(&limits)?;
         let sleeper = group.sleeper()?;
         group.ask(&["allocate:48"]).err().or_fail("the end of a memory hog")?;
-        // A process that is killed takes a moment to go.
-        std::thread::sleep(Duration::from_millis(50));
-        let left = group.leaf()?.procs()?.contains(&sleeper.pid());
-        ensure_eq!(left, !together, "whether the other process lives, with oom_group {together}");
+        let killed = group.leaf()?.stats()?.memory.or_fail("memory statistics")?.oom_kill;
+        ensure_eq!(killed, if together { 2 } else { 1 }, "the processes killed, with oom_group {together}");
+        if together {
+            ensure_eq!(sleeper.wait()?, Exit::Signal(nix::libc::SIGKILL), "the end of the other process");
+        } else {
+            ensure!(group.leaf()?.procs()?.contains(&sleeper.pid()), "the other process is gone");
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::guest::cgroups::Layout;
 use crate::registry::{Context, OrFail, Result, Test};
 use cofferdam_cgroup::{Branch, Cgroup, Controllers, Hierarchy, Limits, Positions, probe::PROBES};
 use cofferdam_ns::Isolation;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) const TESTS: &[Test] = &[
     Test::integration(
@@ -382,6 +382,24 @@ pub(super) const TESTS: &[Test] = &[
 
 /// A cgroup of a test; killed and deleted when dropped.
 struct Group(Option<Branch>);
+
+/// Waits until a process has used processor time.
+fn spins(used: impl Fn() -> Result<u64>) -> Result {
+    let (before, end) = (used()?, Instant::now() + Duration::from_secs(20));
+    while used()? == before {
+        ensure!(Instant::now() < end, "the spinner does not spin");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Looks at processor time for a moment in which it must not grow.
+fn stands_still(used: impl Fn() -> Result<u64>) -> Result {
+    let before = used()?;
+    std::thread::sleep(Duration::from_millis(80));
+    ensure_eq!(used()?, before, "processor time of a frozen process, in microseconds");
+    Ok(())
+}
 
 impl Group {
     fn new(limits: &Limits) -> Result<Self> {
