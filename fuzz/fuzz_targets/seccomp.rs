@@ -2,7 +2,7 @@
 #![no_main]
 
 use cofferdam::spec::{
-    Arch as OciArch, LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompOperator as Op,
+    LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompOperator as Op, SeccompArch, from_slice,
 };
 use cofferdam_fuzz::one_line;
 use cofferdam_seccomp::{Answer, Arch, Compare, Condition, Filter, Profile, Rule, Width};
@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let (json, call) = split(input);
-    let Ok(spec) = serde_json::from_slice::<LinuxSeccomp>(json) else { return };
+    let Ok(spec) = from_slice::<LinuxSeccomp>(json) else { return };
     let Some(profile) = lower(&spec) else { return };
     if let Err(error) = profile.validate() {
         return one_line(&error.to_string());
@@ -47,36 +47,36 @@ fn split(input: &[u8]) -> (&[u8], CallData) {
 }
 
 fn lower(spec: &LinuxSeccomp) -> Option<Profile> {
-    let mut profile = Profile::new(answer(spec.default_action(), spec.default_errno_ret())?);
-    for arch in spec.architectures().iter().flatten() {
+    let mut profile = Profile::new(answer(spec.default_action, spec.default_errno_ret)?);
+    for arch in &spec.architectures {
         profile.architectures.push(match arch {
-            OciArch::ScmpArchX86_64 => Arch::X86_64,
-            OciArch::ScmpArchX86 => Arch::X86,
-            OciArch::ScmpArchX32 => Arch::X32,
-            OciArch::ScmpArchAarch64 => Arch::Aarch64,
-            OciArch::ScmpArchArm => Arch::Arm,
+            SeccompArch::X86_64 => Arch::X86_64,
+            SeccompArch::X86 => Arch::X86,
+            SeccompArch::X32 => Arch::X32,
+            SeccompArch::Aarch64 => Arch::Aarch64,
+            SeccompArch::Arm => Arch::Arm,
             _ => return None,
         });
     }
-    for rule in spec.syscalls().iter().flatten() {
-        let conditions = rule.args().iter().flatten().map(|arg| {
-            let (value, two) = (arg.value(), arg.value_two().unwrap_or_default());
-            let compare = match arg.op() {
-                Op::ScmpCmpNe => Compare::Ne(value),
-                Op::ScmpCmpLt => Compare::Lt(value),
-                Op::ScmpCmpLe => Compare::Le(value),
-                Op::ScmpCmpEq => Compare::Eq(value),
-                Op::ScmpCmpGe => Compare::Ge(value),
-                Op::ScmpCmpGt => Compare::Gt(value),
-                Op::ScmpCmpMaskedEq => Compare::MaskedEq { mask: value, value: two },
+    for rule in &spec.syscalls {
+        let conditions = rule.args.iter().map(|arg| {
+            let (value, two) = (arg.value, arg.value_two.unwrap_or_default());
+            let compare = match arg.op {
+                Op::Ne => Compare::Ne(value),
+                Op::Lt => Compare::Lt(value),
+                Op::Le => Compare::Le(value),
+                Op::Eq => Compare::Eq(value),
+                Op::Ge => Compare::Ge(value),
+                Op::Gt => Compare::Gt(value),
+                Op::MaskedEq => Compare::MaskedEq { mask: value, value: two },
             };
-            let argument = u8::try_from(arg.index()).ok()?;
-            let width = if arg.index() % 2 == 0 { Width::Whole } else { Width::Low };
+            let argument = u8::try_from(arg.index).ok()?;
+            let width = if arg.index % 2 == 0 { Width::Whole } else { Width::Low };
             Some(Condition { argument, width, compare })
         });
         profile.rules.push(Rule {
-            names: rule.names().clone(),
-            answer: answer(rule.action(), rule.errno_ret())?,
+            names: rule.names.clone(),
+            answer: answer(rule.action, rule.errno_ret)?,
             conditions: conditions.collect::<Option<_>>()?,
         });
     }
@@ -84,6 +84,15 @@ fn lower(spec: &LinuxSeccomp) -> Option<Profile> {
 }
 
 fn answer(action: Action, errno: Option<u32>) -> Option<Answer> {
-    let fits = errno.is_none_or(|errno| errno <= u32::from(u16::MAX));
-    fits.then(|| Answer::from_value(action.as_u32(errno)))
+    let data = u16::try_from(errno.unwrap_or(1)).ok()?;
+    Some(match action {
+        Action::Kill | Action::KillThread => Answer::KillThread,
+        Action::KillProcess => Answer::KillProcess,
+        Action::Trap => Answer::Trap,
+        Action::Errno => Answer::Errno(data),
+        Action::Trace => Answer::Trace(data),
+        Action::Notify => Answer::Notify,
+        Action::Log => Answer::Log,
+        Action::Allow => Answer::Allow,
+    })
 }

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
-
+use crate::spec::{self, Spec};
 use crate::{Error, ErrorKind, Result};
 
 /// The largest `config.json` that is read, in bytes. Real ones have some 20 KiB.
@@ -46,7 +45,7 @@ impl Bundle {
     /// [`ErrorKind::Config`] with the JSON path of the field at fault.
     pub fn from_slice(dir: PathBuf, config: &[u8]) -> Result<Self> {
         let spec = parse(config)?;
-        check_version(spec.version())?;
+        check_version(&spec.version)?;
         Ok(Self { dir, spec, text: config.to_vec() })
     }
 }
@@ -66,13 +65,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Reads the text of a config.
 pub(crate) fn parse(text: &[u8]) -> Result<Spec> {
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let spec = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        Error::config(if path == "." { "syntax" } else { &path }, error.inner())
-    })?;
-    json.end().map_err(|error| Error::config("syntax", error))?;
-    Ok(spec)
+    Ok(spec::from_slice(text)?)
 }
 
 /// Takes every 1.x: the specification's minor versions only add (runtime-spec, "Specification version").

@@ -64,7 +64,7 @@ pub struct Agent {
     /// What it is told besides the container's state.
     pub metadata: String,
     /// The state that it is told; the process id is filled in when there is one.
-    pub state: oci_spec::runtime::State,
+    pub state: crate::spec::State,
 }
 
 /// The program of a container.

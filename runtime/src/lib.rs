@@ -15,6 +15,7 @@ pub mod id;
 pub mod lifecycle;
 mod lower;
 mod run;
+pub mod spec;
 pub mod state;
 
 pub use container::{CgroupPlan, Container, Process, Terminal};
@@ -22,5 +23,3 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::ContainerId;
 pub use lifecycle::Runtime;
 pub use lower::lower;
-/// The types of `config.json`, re-exported so that callers use the same version.
-pub use oci_spec::runtime as spec;

@@ -22,9 +22,8 @@ use cofferdam_sys::signal::{Signals, Wakeup, is_forwarded};
 use cofferdam_sys::spawn::{Child, Failure, Spawning};
 use cofferdam_sys::{Errno, errno};
 
-use oci_spec::runtime::ContainerState;
-
 use crate::container::Process;
+use crate::spec::ContainerState;
 use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
 pub(crate) use child::{Additions, Surroundings, credentials, exec, keyring, plan, working_directory};

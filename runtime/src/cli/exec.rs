@@ -8,7 +8,7 @@ use clap::Parser;
 use super::arguments;
 use super::context::{Context, id};
 use crate::lifecycle::{ExecArgs, ExecOptions, ExecProcess};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, spec};
 
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
@@ -105,10 +105,7 @@ fn whole(path: &Path) -> Result<ExecProcess> {
         Error::new(ErrorKind::Config, format!("--process {}: {why}", path.display()))
     };
     let text = std::fs::read(path).map_err(|error| fail(&error))?;
-    let mut json = serde_json::Deserializer::from_slice(&text);
-    let process = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| fail(&format!("{}: {}", error.path(), error.inner())))?;
-    json.end().map_err(|error| fail(&error))?;
+    let process = spec::from_slice(&text).map_err(|fault| fail(&fault))?;
     Ok(ExecProcess::Whole(Box::new(process)))
 }
 

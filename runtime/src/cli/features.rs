@@ -166,8 +166,22 @@ mod tests {
         // What is announced is read.
         for action in seccomp["actions"].as_array().unwrap() {
             let profile = json!({ "defaultAction": action });
-            serde_json::from_value::<oci_spec::runtime::LinuxSeccomp>(profile).unwrap();
+            serde_json::from_value::<crate::spec::LinuxSeccomp>(profile).unwrap();
         }
+    }
+
+    #[test]
+    fn every_field_is_one_of_the_specification() {
+        let mut ours = features().unwrap();
+        let oracle: oci_spec::runtime::Features = serde_json::from_value(ours.clone()).unwrap();
+        let mut theirs = serde_json::to_value(oracle).unwrap();
+        for value in [&mut ours, &mut theirs] {
+            let linux = value["linux"].as_object_mut().unwrap();
+            linux.retain(|_, field| !field.is_null());
+            // A set there, without an order.
+            linux["capabilities"].as_array_mut().unwrap().sort_by_key(Value::to_string);
+        }
+        assert_eq!(ours, theirs);
     }
 
     #[test]

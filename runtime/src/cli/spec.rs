@@ -134,6 +134,7 @@ mod tests {
             std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
             let bundle = crate::bundle::Bundle::load(dir.path()).unwrap();
             crate::lower(&bundle, &"box".parse().unwrap()).unwrap();
+            serde_json::from_value::<oci_spec::runtime::Spec>(config.clone()).unwrap();
         }
     }
 }

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
 use super::arguments;
 use super::context::{Context, id};
+use crate::spec::{self, Json, LinuxResources, Place};
 use crate::{Error, ErrorKind, Result};
 
 #[derive(Debug, Parser)]
@@ -108,7 +108,7 @@ impl Update {
             return Err(Error::new(ErrorKind::Usage, "update: no limit is given")
                 .with_hint("name limits by options, or by --resources FILE"));
         }
-        serde_json::from_value(Value::Object(whole))
+        LinuxResources::read(Value::Object(whole), &Place::ROOT)
             .map_err(|error| Error::new(ErrorKind::Usage, format!("update: {error}")))
     }
 }
@@ -123,9 +123,7 @@ fn read(path: &Path) -> Result<LinuxResources> {
     } else {
         text = std::fs::read(path).map_err(|error| fail(&error))?;
     }
-    let mut json = serde_json::Deserializer::from_slice(&text);
-    serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| fail(&format!("{}: {}", error.path(), error.inner())))
+    spec::from_slice(&text).map_err(|fault| fail(&fault))
 }
 
 #[cfg(test)]

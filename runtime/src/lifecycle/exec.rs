@@ -20,13 +20,13 @@ use cofferdam_ns::Isolation;
 use cofferdam_sys::process::{Exit, pidfd_send_signal};
 use cofferdam_sys::signal::Signals;
 use cofferdam_sys::spawn::Child;
-use oci_spec::runtime::ContainerState;
 
 use super::create::{check_preserved, console};
 use super::{Runtime, Warn, look, pid_file, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
 use crate::run::{self, Additions, Confined, Control};
+use crate::spec::ContainerState;
 use crate::state::Status;
 use crate::{ContainerId, Result};
 

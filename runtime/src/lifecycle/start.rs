@@ -6,12 +6,11 @@ use cofferdam_sys::errno;
 use cofferdam_sys::socket::peer_pid;
 use cofferdam_sys::spawn;
 
-use oci_spec::runtime::Spec;
-
 use super::{Runtime, Warn, kill, look, wrong_status};
 use crate::bundle;
 use crate::lower;
 use crate::run::{self, Confined};
+use crate::spec::Spec;
 use crate::state::{Locked, Record, State, Status};
 use crate::{ContainerId, Error, ErrorKind, Result, hooks};
 
@@ -33,7 +32,7 @@ impl Runtime {
         // Parsed only when something is to be done with it: the hooks, and the words for a failure.
         let config = || bundle::parse(&directory.config()?);
         if let Err(failure) = release(&directory, &record)? {
-            let process = config()?.process().as_ref().map(lower::lower_process).transpose()?;
+            let process = config()?.process.as_ref().map(lower::lower_process).transpose()?;
             return Err(match process {
                 Some(process) => run::child_failure(&process, &failure),
                 None => Error::new(ErrorKind::Start, failure.to_string()),
@@ -52,7 +51,7 @@ impl Runtime {
 
 /// The program must run under the label that the config asks for; one that does not is killed.
 fn confirm(record: &Record, spec: &Spec, warn: Warn<'_>) -> Result<()> {
-    let process = spec.process().as_ref().map(lower::lower_process).transpose()?;
+    let process = spec.process.as_ref().map(lower::lower_process).transpose()?;
     let label = process.and_then(|process| process.label);
     let confined = label.as_ref().map(Confined::new).transpose()?;
     let pid = record.init.as_ref().map_or(0, |init| init.pid);

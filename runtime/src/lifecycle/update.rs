@@ -1,9 +1,8 @@
 //! `update`: other limits for a container.
 
-use oci_spec::runtime::LinuxResources;
-
 use super::{Runtime, look, wrong_status};
 use crate::run::Control;
+use crate::spec::LinuxResources;
 use crate::state::Status;
 use crate::{ContainerId, Result, lower};
 

@@ -20,14 +20,14 @@ use crate::{Container, ContainerId, Error, Result};
 pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
     let spec = &bundle.spec;
     unsupported::refuse(spec)?;
-    let linux = spec.linux().as_ref().ok_or_else(|| Error::config("linux", "is missing"))?;
+    let linux = spec.linux.as_ref().ok_or_else(|| Error::config("linux", "is missing"))?;
     let namespaces = namespaces::lower(linux)?;
     let sysctl = sysctl::lower(linux, &namespaces)?;
-    let hostname = namespaces::uts_name("hostname", spec.hostname().as_deref(), &namespaces)?;
-    let domainname = namespaces::uts_name("domainname", spec.domainname().as_deref(), &namespaces)?;
+    let hostname = namespaces::uts_name("hostname", spec.hostname.as_deref(), &namespaces)?;
+    let domainname = namespaces::uts_name("domainname", spec.domainname.as_deref(), &namespaces)?;
     Ok(Container {
-        oci_version: spec.version().clone(),
-        annotations: spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        oci_version: spec.version.clone(),
+        annotations: spec.annotations.clone(),
         bundle: bundle.dir.clone(),
         hooks: hooks::lower(spec)?,
         process: process::lower(spec)?,
@@ -47,23 +47,23 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
 ///
 /// # Errors
 /// As [`lower()`]; the paths in messages are those of `config.json`.
-pub(crate) fn lower_process(process: &oci_spec::runtime::Process) -> Result<crate::Process> {
+pub(crate) fn lower_process(process: &crate::spec::Process) -> Result<crate::Process> {
     unsupported::refuse_process(process)?;
     process::lower_process(process)
 }
 
 /// The system call filter of a config.
 pub(crate) fn lower_seccomp(bundle: &Bundle) -> Result<Option<crate::container::Seccomp>> {
-    bundle.spec.linux().as_ref().map_or(Ok(None), |linux| seccomp::lower(bundle, linux))
+    bundle.spec.linux.as_ref().map_or(Ok(None), |linux| seccomp::lower(bundle, linux))
 }
 
 /// The hooks of a config.
-pub(crate) fn hooks(spec: &oci_spec::runtime::Spec) -> Result<crate::hooks::Hooks> {
+pub(crate) fn hooks(spec: &crate::spec::Spec) -> Result<crate::hooks::Hooks> {
     hooks::lower(spec)
 }
 
 /// Checks resources that change a container's, and lowers them.
-pub(crate) fn limits(resources: &oci_spec::runtime::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
+pub(crate) fn limits(resources: &crate::spec::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
     unsupported::refuse_resources(resources)?;
     resources::limits(resources)
 }

@@ -4,28 +4,28 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_mountfs::{Device, DeviceKind, IdMaps, IdRange, Idmap, IdmapSource, Mount, RootFs};
 use cofferdam_ns::{self as ns, NsKind};
-use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 
 use super::namespaces::{Lowered, ranges};
 use crate::bundle::Bundle;
+use crate::spec::{self, Linux, LinuxDevice, LinuxDeviceType};
 use crate::{Error, Result};
 
 pub(super) fn lower(bundle: &Bundle, linux: &Linux, namespaces: &Lowered) -> Result<RootFs> {
-    let root = bundle.spec.root().as_ref().ok_or_else(|| Error::config("root", "is missing"))?;
-    let mut rootfs = RootFs::new(root_directory(&bundle.dir, root.path())?);
-    rootfs.readonly = root.readonly().unwrap_or(false);
+    let root = bundle.spec.root.as_ref().ok_or_else(|| Error::config("root", "is missing"))?;
+    let mut rootfs = RootFs::new(root_directory(&bundle.dir, &root.path)?);
+    rootfs.readonly = root.readonly.unwrap_or(false);
     rootfs.user_namespace = namespaces.has(NsKind::User);
     rootfs.id_maps = namespaces.ids.as_ref().map(maps);
-    if let Some(propagation) = linux.rootfs_propagation().as_ref().filter(|text| !text.is_empty()) {
+    if let Some(propagation) = linux.rootfs_propagation.as_ref().filter(|text| !text.is_empty()) {
         rootfs.propagation =
             propagation.parse().map_err(|error| Error::config("linux.rootfsPropagation", error))?;
     }
     rootfs.mounts = mounts(bundle)?;
-    for (number, device) in linux.devices().as_deref().unwrap_or_default().iter().enumerate() {
+    for (number, device) in linux.devices.iter().enumerate() {
         rootfs.devices.push(lower_device(&format!("linux.devices[{number}]"), device)?);
     }
-    rootfs.masked = paths("linux.maskedPaths", linux.masked_paths().as_deref())?;
-    rootfs.readonly_paths = paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?;
+    rootfs.masked = paths("linux.maskedPaths", &linux.masked_paths)?;
+    rootfs.readonly_paths = paths("linux.readonlyPaths", &linux.readonly_paths)?;
     Ok(rootfs)
 }
 
@@ -51,19 +51,19 @@ fn root_directory(bundle: &Path, path: &Path) -> Result<PathBuf> {
 
 fn mounts(bundle: &Bundle) -> Result<Vec<Mount>> {
     let mut list = Vec::new();
-    for (number, mount) in bundle.spec.mounts().as_deref().unwrap_or_default().iter().enumerate() {
+    for (number, mount) in bundle.spec.mounts.iter().enumerate() {
         let field = format!("mounts[{number}]");
-        let options = mount.options().as_deref().unwrap_or_default();
+        let options = &mount.options;
         let bind = options.iter().any(|option| option == "bind" || option == "rbind");
-        let source = match mount.source() {
+        let source = match &mount.source {
             // Relative sources are relative to the bundle (runtime-spec, config, "Mounts").
             Some(source) if bind => bundle.dir.join(source),
             Some(source) => source.clone(),
             None => PathBuf::new(),
         };
-        let fstype = mount.typ().as_deref().unwrap_or_default();
+        let fstype = mount.typ.as_deref().unwrap_or_default();
         let maps = mount_maps(&field, mount)?;
-        let mut mount = Mount::from_options(fstype, source, mount.destination(), options)
+        let mut mount = Mount::from_options(fstype, source, &mount.destination, options)
             .map_err(|error| Error::config(&field, error))?;
         if let Some(maps) = maps {
             // The mappings alone ask for a map too; the option says how far it goes.
@@ -76,11 +76,8 @@ fn mounts(bundle: &Bundle) -> Result<Vec<Mount>> {
 }
 
 /// The id maps of one mount; they come in pairs.
-fn mount_maps(field: &str, mount: &oci_spec::runtime::Mount) -> Result<Option<IdMaps>> {
-    let ids = ns::IdMaps {
-        uid: ranges(mount.uid_mappings().as_deref()),
-        gid: ranges(mount.gid_mappings().as_deref()),
-    };
+fn mount_maps(field: &str, mount: &spec::Mount) -> Result<Option<IdMaps>> {
+    let ids = ns::IdMaps { uid: ranges(&mount.uid_mappings), gid: ranges(&mount.gid_mappings) };
     match (ids.uid.is_empty(), ids.gid.is_empty()) {
         (true, true) => return Ok(None),
         (false, false) => {}
@@ -97,7 +94,7 @@ fn maps(ids: &ns::IdMaps) -> IdMaps {
 }
 
 fn lower_device(field: &str, device: &LinuxDevice) -> Result<Device> {
-    let kind = match device.typ() {
+    let kind = match device.typ {
         LinuxDeviceType::C | LinuxDeviceType::U => DeviceKind::Char,
         LinuxDeviceType::B => DeviceKind::Block,
         LinuxDeviceType::P => DeviceKind::Fifo,
@@ -111,21 +108,21 @@ fn lower_device(field: &str, device: &LinuxDevice) -> Result<Device> {
     };
     let fifo = kind == DeviceKind::Fifo;
     Ok(Device {
-        path: device.path().clone(),
+        path: device.path.clone(),
         kind,
-        major: if fifo { 0 } else { number("major", device.major())? },
-        minor: if fifo { 0 } else { number("minor", device.minor())? },
-        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
-        uid: device.uid().unwrap_or(0),
-        gid: device.gid().unwrap_or(0),
+        major: if fifo { 0 } else { number("major", device.major)? },
+        minor: if fifo { 0 } else { number("minor", device.minor)? },
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
     })
 }
 
-fn paths(field: &str, list: Option<&[String]>) -> Result<Vec<PathBuf>> {
+fn paths(field: &str, list: &[String]) -> Result<Vec<PathBuf>> {
     let check = |(number, path): (usize, &String)| {
         let path = PathBuf::from(path);
         let relative = || Error::config(&format!("{field}[{number}]"), "must be an absolute path");
         if path.is_absolute() { Ok(path) } else { Err(relative()) }
     };
-    list.unwrap_or_default().iter().enumerate().map(check).collect()
+    list.iter().enumerate().map(check).collect()
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use cofferdam_ns::{IdMap, IdMaps, Namespaces, NsKind};
-use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 
+use crate::spec::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use crate::{Error, Result};
 
 /// What the config says of namespaces.
@@ -23,14 +23,13 @@ impl Lowered {
 
 pub(super) fn lower(linux: &Linux) -> Result<Lowered> {
     let mut lowered = Lowered { new: Namespaces::empty(), join: Vec::new(), ids: None };
-    let list = linux.namespaces().as_deref().unwrap_or_default();
-    for (number, namespace) in list.iter().enumerate() {
-        let kind = kind(namespace.typ());
+    for (number, namespace) in linux.namespaces.iter().enumerate() {
+        let kind = kind(namespace.typ);
         let field = format!("linux.namespaces[{number}]");
         if lowered.has(kind) {
             return Err(Error::config(&field, format!("a second {kind} namespace")));
         }
-        match namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        match namespace.path.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             None => lowered.new |= kind.flag(),
             Some(path) => lowered.join.push((kind, joinable(&field, kind, path)?)),
         }
@@ -53,8 +52,8 @@ fn joinable(field: &str, kind: NsKind, path: &Path) -> Result<PathBuf> {
 }
 
 fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>> {
-    let uid = ranges(linux.uid_mappings().as_deref());
-    let gid = ranges(linux.gid_mappings().as_deref());
+    let uid = ranges(&linux.uid_mappings);
+    let gid = ranges(&linux.gid_mappings);
     if !new.contains(Namespaces::USER) {
         if uid.is_empty() && gid.is_empty() {
             return Ok(None);
@@ -70,9 +69,9 @@ fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>> {
 }
 
 /// The ranges of a list of mappings.
-pub(super) fn ranges(list: Option<&[LinuxIdMapping]>) -> Vec<IdMap> {
-    let range = |map: &LinuxIdMapping| IdMap::new(map.container_id(), map.host_id(), map.size());
-    list.unwrap_or_default().iter().map(range).collect()
+pub(super) fn ranges(list: &[LinuxIdMapping]) -> Vec<IdMap> {
+    let range = |map: &LinuxIdMapping| IdMap::new(map.container_id, map.host_id, map.size);
+    list.iter().map(range).collect()
 }
 
 fn kind(typ: LinuxNamespaceType) -> NsKind {

@@ -6,30 +6,30 @@ use cofferdam_caps::{Cap, CapSet, Sets};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::apparmor::{self, ProfileName};
 use cofferdam_sys::rlimit::{self, Rlimit};
-use oci_spec::runtime::{Capabilities, PosixRlimit, Process as SpecProcess, Spec};
 
 use crate::container::{Process, Terminal};
+use crate::spec::{PosixRlimit, Process as SpecProcess, Spec};
 use crate::{Error, Result};
 
 /// Where programs are searched for when the container's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn lower(spec: &Spec) -> Result<Process> {
-    lower_process(spec.process().as_ref().ok_or_else(|| Error::config("process", "is missing"))?)
+    lower_process(spec.process.as_ref().ok_or_else(|| Error::config("process", "is missing"))?)
 }
 
 pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
-    let args = strings("process.args", process.args().as_deref().unwrap_or_default())?;
+    let args = strings("process.args", &process.args)?;
     if args.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::config("process.args", "names no program"));
     }
-    let env = strings("process.env", process.env().as_deref().unwrap_or_default())?;
-    let cwd = process.cwd().as_os_str().as_encoded_bytes();
+    let env = strings("process.env", &process.env)?;
+    let cwd = process.cwd.as_os_str().as_encoded_bytes();
     if !cwd.starts_with(b"/") {
         return Err(Error::config("process.cwd", "must be an absolute path"));
     }
-    let user = process.user();
-    for (field, number) in [("uid", user.uid()), ("gid", user.gid())] {
+    let user = &process.user;
+    for (field, number) in [("uid", user.uid), ("gid", user.gid)] {
         if number == u32::MAX {
             return Err(Error::config(&format!("process.user.{field}"), "4294967295 is no id"));
         }
@@ -39,16 +39,16 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         args,
         env,
         cwd: CString::new(cwd).map_err(|_| Error::config("process.cwd", "holds a NUL byte"))?,
-        uid: user.uid(),
-        gid: user.gid(),
-        groups: user.additional_gids().clone().unwrap_or_default(),
-        umask: user.umask(),
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.additional_gids.clone(),
+        umask: user.umask,
         terminal: terminal(process),
         caps: capabilities(process)?,
-        no_new_privs: process.no_new_privileges().unwrap_or(false),
-        rlimits: rlimits(process.rlimits().as_deref().unwrap_or_default())?,
-        oom_score_adj: oom_score_adj(process.oom_score_adj())?,
-        label: label(process.apparmor_profile().as_deref())?,
+        no_new_privs: process.no_new_privileges.unwrap_or(false),
+        rlimits: rlimits(&process.rlimits)?,
+        oom_score_adj: oom_score_adj(process.oom_score_adj)?,
+        label: label(process.apparmor_profile.as_deref())?,
     })
 }
 
@@ -62,8 +62,8 @@ fn label(profile: Option<&str>) -> Result<Option<Label>> {
 /// A size of 0 is no size: the terminal keeps the one it is made with.
 fn terminal(process: &SpecProcess) -> Option<Terminal> {
     let number = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
-    let size = process.console_size().map(|size| (number(size.height()), number(size.width())));
-    (process.terminal() == Some(true))
+    let size = process.console_size.map(|size| (number(size.height), number(size.width)));
+    (process.terminal == Some(true))
         .then_some(Terminal { size: size.filter(|(rows, columns)| *rows > 0 && *columns > 0) })
 }
 
@@ -82,15 +82,15 @@ fn search_path(env: &[CString]) -> Vec<u8> {
 
 /// The five sets; a config without `capabilities` gives none.
 fn capabilities(process: &SpecProcess) -> Result<Sets> {
-    let Some(caps) = process.capabilities().as_ref() else {
+    let Some(caps) = &process.capabilities else {
         return Ok(Sets::default());
     };
     let mut sets = Sets {
-        bounding: cap_set("bounding", caps.bounding().as_ref())?,
-        effective: cap_set("effective", caps.effective().as_ref())?,
-        inheritable: cap_set("inheritable", caps.inheritable().as_ref())?,
-        permitted: cap_set("permitted", caps.permitted().as_ref())?,
-        ambient: cap_set("ambient", caps.ambient().as_ref())?,
+        bounding: cap_set("bounding", &caps.bounding)?,
+        effective: cap_set("effective", &caps.effective)?,
+        inheritable: cap_set("inheritable", &caps.inheritable)?,
+        permitted: cap_set("permitted", &caps.permitted)?,
+        ambient: cap_set("ambient", &caps.ambient)?,
     };
     // The conventional default config names ambient capabilities that are not inheritable; the kernel has no
     // such state (capabilities(7)), and every runtime runs it without them.
@@ -99,28 +99,29 @@ fn capabilities(process: &SpecProcess) -> Result<Sets> {
     Ok(sets)
 }
 
-fn cap_set(name: &str, list: Option<&Capabilities>) -> Result<CapSet> {
-    let parse = |cap: &oci_spec::runtime::Capability| {
-        let field = format!("process.capabilities.{name}");
-        cap.to_string().parse::<Cap>().map_err(|error| Error::config(&field, error))
+fn cap_set(name: &str, list: &[String]) -> Result<CapSet> {
+    let parse = |(number, cap): (usize, &String)| {
+        let field = || format!("process.capabilities.{name}[{number}]");
+        cap.parse::<Cap>().map_err(|error| Error::config(&field(), error))
     };
-    list.into_iter().flatten().map(parse).collect()
+    list.iter().enumerate().map(parse).collect()
 }
 
 fn rlimits(list: &[PosixRlimit]) -> Result<Vec<(u32, Rlimit)>> {
     let mut limits: Vec<(u32, Rlimit)> = Vec::new();
     for (number, limit) in list.iter().enumerate() {
         let field = format!("process.rlimits[{number}]");
-        let name = limit.typ().to_string();
-        let resource = rlimit::by_name(&name)
-            .ok_or_else(|| Error::config(&field, format!("`{name}` is no resource of getrlimit(2)")))?;
+        let name = &limit.typ;
+        let resource = rlimit::by_name(name).ok_or_else(|| {
+            Error::config(&format!("{field}.type"), format!("`{name}` is no resource of getrlimit(2)"))
+        })?;
         if limits.iter().any(|(other, _)| *other == resource) {
             return Err(Error::config(&field, format!("a second {name}")));
         }
-        if limit.soft() > limit.hard() {
+        if limit.soft > limit.hard {
             return Err(Error::config(&field, "the soft limit is above the hard limit"));
         }
-        limits.push((resource, Rlimit { soft: limit.soft(), hard: limit.hard() }));
+        limits.push((resource, Rlimit { soft: limit.soft, hard: limit.hard }));
     }
     Ok(limits)
 }

@@ -3,14 +3,14 @@
 use std::path::Component;
 
 use cofferdam_cgroup::{CpuMax, Limits, devices};
-use oci_spec::runtime::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
 
 use crate::container::CgroupPlan;
+use crate::spec::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
 use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     let mut plan = CgroupPlan { path: path(linux, id)?, limits: Limits::default(), devices: Vec::new() };
-    if let Some(resources) = linux.resources() {
+    if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
         plan.devices = device_rules(resources)?;
     }
@@ -20,7 +20,7 @@ pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
 /// `cgroupsPath` below the root of the hierarchy; `cofferdam/ID` when the config names none.
 fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
     const FIELD: &str = "linux.cgroupsPath";
-    let Some(path) = linux.cgroups_path().as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+    let Some(path) = linux.cgroups_path.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
         return Ok(format!("cofferdam/{id}"));
     };
     let text = path.to_str().ok_or_else(|| Error::config(FIELD, "is not UTF-8"))?;
@@ -41,18 +41,17 @@ fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
 
 pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {
     let mut limits = Limits::default();
-    if let Some(pids) = resources.pids() {
+    if let Some(pids) = &resources.pids {
         // 0 and below mean "no limit" (runtime-spec, config-linux, "PIDs").
-        limits.pids_max =
-            Some(u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX));
+        limits.pids_max = Some(u64::try_from(pids.limit).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX));
     }
-    if let Some(memory) = resources.memory() {
+    if let Some(memory) = &resources.memory {
         memory_limits(memory, &mut limits)?;
     }
-    if let Some(cpu) = resources.cpu() {
+    if let Some(cpu) = &resources.cpu {
         cpu_limits(cpu, &mut limits)?;
     }
-    for (name, value) in resources.unified().iter().flatten() {
+    for (name, value) in &resources.unified {
         let field = format!("linux.resources.unified[\"{}\"]", name.escape_default());
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         if !plain || !name.contains('.') || name.starts_with("cgroup.") {
@@ -68,18 +67,18 @@ fn memory_limits(memory: &LinuxMemory, limits: &mut Limits) -> Result<()> {
     // -1 is "no limit" everywhere in this section.
     let bytes = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
     let refuse = [
-        ("kernel", memory.kernel().is_some_and(|limit| limit > 0)),
-        ("kernelTCP", memory.kernel_tcp().is_some_and(|limit| limit > 0)),
-        ("swappiness", memory.swappiness().is_some()),
-        ("disableOOMKiller", memory.disable_oom_killer() == Some(true)),
+        ("kernel", memory.kernel.is_some_and(|limit| limit > 0)),
+        ("kernelTCP", memory.kernel_tcp.is_some_and(|limit| limit > 0)),
+        ("swappiness", memory.swappiness.is_some()),
+        ("disableOOMKiller", memory.disable_oom_killer == Some(true)),
     ];
     if let Some((field, _)) = refuse.into_iter().find(|(_, set)| *set) {
         return Err(Error::unsupported(&format!("linux.resources.memory.{field} (cgroup v1 only)")));
     }
-    limits.memory_max = memory.limit().map(bytes);
-    limits.memory_low = memory.reservation().map(bytes);
-    if let Some(both) = memory.swap() {
-        limits.swap_max = Some(swap(both, memory.limit())?);
+    limits.memory_max = memory.limit.map(bytes);
+    limits.memory_low = memory.reservation.map(bytes);
+    if let Some(both) = memory.swap {
+        limits.swap_max = Some(swap(both, memory.limit)?);
     }
     Ok(())
 }
@@ -98,38 +97,36 @@ fn swap(both: i64, memory: Option<i64>) -> Result<u64> {
 
 fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
     let realtime =
-        cpu.realtime_runtime().is_some_and(|us| us != 0) || cpu.realtime_period().is_some_and(|us| us != 0);
+        cpu.realtime_runtime.is_some_and(|us| us != 0) || cpu.realtime_period.is_some_and(|us| us != 0);
     if realtime {
         return Err(Error::unsupported("linux.resources.cpu.realtimeRuntime (cgroup v1 only)"));
     }
     // Both: the weight for v2, and for v1 the very shares.
-    limits.cpu_shares = cpu.shares().filter(|shares| *shares != 0);
+    limits.cpu_shares = cpu.shares.filter(|shares| *shares != 0);
     limits.cpu_weight = limits.cpu_shares.map(cofferdam_cgroup::weight_of_shares);
-    if cpu.quota().is_some() || cpu.period().is_some() {
-        let quota_us = cpu.quota().and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0);
-        limits.cpu_max = Some(CpuMax {
-            quota_us,
-            period_us: cpu.period().filter(|period| *period > 0).unwrap_or(100_000),
-        });
+    if cpu.quota.is_some() || cpu.period.is_some() {
+        let quota_us = cpu.quota.and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0);
+        limits.cpu_max =
+            Some(CpuMax { quota_us, period_us: cpu.period.filter(|period| *period > 0).unwrap_or(100_000) });
     }
-    limits.cpu_max_burst_us = cpu.burst();
-    limits.cpu_idle = match cpu.idle() {
+    limits.cpu_max_burst_us = cpu.burst;
+    limits.cpu_idle = match cpu.idle {
         None => None,
         Some(0) => Some(false),
         Some(1) => Some(true),
         Some(_) => return Err(Error::config("linux.resources.cpu.idle", "must be 0 or 1")),
     };
     let list = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
-    limits.cpuset_cpus = list(cpu.cpus());
-    limits.cpuset_mems = list(cpu.mems());
+    limits.cpuset_cpus = list(&cpu.cpus);
+    limits.cpuset_mems = list(&cpu.mems);
     Ok(())
 }
 
 /// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
 /// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
 fn device_rules(resources: &LinuxResources) -> Result<Vec<devices::Rule>> {
-    let list = resources.devices().as_deref().unwrap_or_default();
-    let mut rules: Vec<devices::Rule> = list.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
+    let mut rules: Vec<devices::Rule> =
+        resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
     if !rules.is_empty() {
         rules.extend(DEFAULT_DEVICES.map(|(major, minor)| devices::Rule {
             allow: true,
@@ -162,9 +159,8 @@ fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<devices::R
             .map(Some)
             .map_err(|_| Error::config(&field, format!("{value} is no device number"))),
     };
-    let (major, minor) = (number_of(rule.major())?, number_of(rule.minor())?);
-    let kind = rule.typ();
-    let kind = kind.as_ref().map_or("a", LinuxDeviceType::as_str);
-    let access = rule.access().as_deref().unwrap_or("rwm");
-    devices::Rule::new(rule.allow(), kind, major, minor, access).map_err(|error| Error::config(&field, error))
+    let (major, minor) = (number_of(rule.major)?, number_of(rule.minor)?);
+    let kind = rule.typ.map_or("a", LinuxDeviceType::as_str);
+    let access = rule.access.as_deref().unwrap_or("rwm");
+    devices::Rule::new(rule.allow, kind, major, minor, access).map_err(|error| Error::config(&field, error))
 }

@@ -1,14 +1,14 @@
 //! `linux.sysctl`: only parameters that a namespace of the container's own holds.
 
 use cofferdam_ns::Parameter;
-use oci_spec::runtime::Linux;
 
 use super::namespaces::Lowered;
+use crate::spec::Linux;
 use crate::{Error, Result};
 
 pub(super) fn lower(linux: &Linux, namespaces: &Lowered) -> Result<Vec<(String, String)>> {
     let mut list = Vec::new();
-    for (name, value) in linux.sysctl().iter().flatten() {
+    for (name, value) in &linux.sysctl {
         let field = format!("linux.sysctl[\"{}\"]", name.escape_default());
         let parameter = Parameter::parse(name).map_err(|error| Error::config(&field, error))?;
         let kind = parameter.namespace();

@@ -20,10 +20,10 @@ use cofferdam_seccomp::Filter;
 use cofferdam_sys::plan::{At, Plan, Step};
 use cofferdam_sys::send;
 use cofferdam_sys::spawn::Spawning;
-use oci_spec::runtime::{ContainerProcessState, ContainerState, SECCOMP_FD_NAME};
 
 use super::{os, start};
 use crate::container::{Agent, Seccomp};
+use crate::spec::{ContainerProcessState, ContainerState, Json, SECCOMP_FD_NAME, State};
 use crate::{Error, ErrorKind, Result};
 
 /// The child's half.
@@ -99,7 +99,7 @@ impl Handover {
         }
         let (_, listener) = send::receive_descriptor(socket, &mut [0]).map_err(|number| os(step, number))?;
         let listener = listener.ok_or_else(|| start(format!("{step}: none came")))?;
-        let state = self.state(spawning.pid(), id, status)?;
+        let state = self.state(spawning.pid(), id, status);
         let agent = self.agent.socket.display();
         send::send_descriptor(self.to_agent.as_fd(), listener.as_fd(), state.as_bytes()).map_err(|number| {
             os(&format!("linux.seccomp.listenerPath: send the listener to {agent}"), number)
@@ -107,16 +107,15 @@ impl Handover {
     }
 
     /// The container process state of the runtime specification.
-    fn state(&self, pid: i32, id: &str, status: ContainerState) -> Result<String> {
-        let mut state = self.agent.state.clone();
-        state.set_id(id.to_owned()).set_pid(Some(pid)).set_status(status);
-        let mut process = ContainerProcessState::default();
-        process
-            .set_version(state.version().clone())
-            .set_fds(vec![SECCOMP_FD_NAME.to_owned()])
-            .set_pid(pid)
-            .set_metadata(Some(self.agent.metadata.clone()).filter(|text| !text.is_empty()))
-            .set_state(state);
-        serde_json::to_string(&process).map_err(start)
+    fn state(&self, pid: i32, id: &str, status: ContainerState) -> String {
+        let state = State { id: id.to_owned(), pid: Some(pid), status, ..self.agent.state.clone() };
+        let process = ContainerProcessState {
+            version: state.version.clone(),
+            fds: vec![SECCOMP_FD_NAME.to_owned()],
+            pid,
+            metadata: Some(self.agent.metadata.clone()).filter(|text| !text.is_empty()),
+            state,
+        };
+        process.write().to_string()
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Capabilities, Capability, Process, Spec, User};
+use cofferdam_caps::Cap;
 
+use crate::spec::{Process, Spec, User};
 use crate::{Error, ErrorKind, Result};
 
 /// What `exec` runs.
@@ -45,7 +46,7 @@ impl ExecProcess {
         match self {
             ExecProcess::Whole(process) => Ok((**process).clone()),
             ExecProcess::Changed(changes) => {
-                let process = spec.process().clone();
+                let process = spec.process.clone();
                 changes.apply(process.ok_or_else(|| Error::config("process", "is missing"))?)
             }
         }
@@ -58,69 +59,51 @@ impl ExecArgs {
             return Err(Error::new(ErrorKind::Usage, "exec: no program is named")
                 .with_hint("exec ID PROGRAM [ARGUMENTS], or --process FILE"));
         }
-        process.set_args(Some(self.args.clone()));
-        process.set_terminal(Some(self.tty)).set_console_size(None);
+        process.args.clone_from(&self.args);
+        process.terminal = Some(self.tty);
+        process.console_size = None;
         if let Some(cwd) = &self.cwd {
-            process.set_cwd(cwd.clone());
+            process.cwd.clone_from(cwd);
         }
         if !self.env.is_empty() {
             // The last entry of a name wins, so that what is added replaces what the config has.
             let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
             let names: Vec<String> = self.env.iter().map(name).collect();
-            let mut env = process.env().clone().unwrap_or_default();
-            env.retain(|entry| !names.contains(&name(entry)));
-            env.extend(self.env.iter().cloned());
-            process.set_env(Some(env));
+            process.env.retain(|entry| !names.contains(&name(entry)));
+            process.env.extend(self.env.iter().cloned());
         }
-        if self.user.is_some() || !self.additional_gids.is_empty() {
-            process.set_user(self.user(process.user()));
-        }
+        self.change(&mut process.user);
         if !self.caps.is_empty() {
             self.add_caps(&mut process)?;
         }
         if let Some(profile) = &self.apparmor {
-            process.set_apparmor_profile(Some(profile.clone()));
+            process.apparmor_profile = Some(profile.clone());
         }
         if self.no_new_privs {
-            process.set_no_new_privileges(Some(true));
+            process.no_new_privileges = Some(true);
         }
         Ok(process)
     }
 
-    fn user(&self, old: &User) -> User {
-        let mut user = old.clone();
+    fn change(&self, user: &mut User) {
         if let Some((uid, gid)) = self.user {
-            user.set_uid(uid);
-            if let Some(gid) = gid {
-                user.set_gid(gid);
-            }
+            user.uid = uid;
+            user.gid = gid.unwrap_or(user.gid);
         }
-        if !self.additional_gids.is_empty() {
-            let mut groups = user.additional_gids().clone().unwrap_or_default();
-            groups.extend(&self.additional_gids);
-            user.set_additional_gids(Some(groups));
-        }
-        user
+        user.additional_gids.extend(&self.additional_gids);
     }
 
     fn add_caps(&self, process: &mut Process) -> Result<()> {
-        let mut more = Capabilities::new();
+        let sets = process.capabilities.get_or_insert_default();
         for name in &self.caps {
             // As in a config, where unknown names are refused too.
-            let read = serde_json::from_value::<Capability>(name.to_ascii_uppercase().into());
-            let cap = read.map_err(|_| {
-                Error::new(ErrorKind::Usage, format!("--cap {}: no such capability", name.escape_debug()))
+            let cap: Cap = name.parse().map_err(|error| {
+                Error::new(ErrorKind::Usage, format!("--cap {}: {error}", name.escape_debug()))
             })?;
-            more.insert(cap);
+            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+                set.push(cap.to_string());
+            }
         }
-        let mut sets = process.capabilities().clone().unwrap_or_default();
-        let with = |old: &Option<Capabilities>| {
-            Some(old.iter().flatten().copied().chain(more.iter().copied()).collect::<Capabilities>())
-        };
-        let (bounding, effective, permitted) =
-            (with(sets.bounding()), with(sets.effective()), with(sets.permitted()));
-        sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
-        process.set_capabilities(Some(sets));
         Ok(())
     }
 }

@@ -77,8 +77,8 @@ fn an_agent_is_told_the_state() {
     let agent = lowered(&config).unwrap().seccomp.unwrap().agent.unwrap();
     assert_eq!(agent.socket, std::path::Path::new("/run/agent.sock"));
     assert_eq!(agent.metadata, "for the agent");
-    assert_eq!(agent.state.annotations().as_ref().unwrap()["a"], "b");
-    assert_eq!(agent.state.version(), "1.0.2");
+    assert_eq!(agent.state.annotations["a"], "b");
+    assert_eq!(agent.state.version, "1.0.2");
 }
 
 #[test]
