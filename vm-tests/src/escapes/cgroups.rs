@@ -5,10 +5,10 @@ use super::host::read;
 use super::{LIMITS, USER_NAMESPACE};
 use crate::bundle::Bundle;
 use crate::bundle::Layer::{CgroupLimits, CgroupNamespace, ReadonlyMounts, Rlimits, UserNamespace};
+use crate::guest::cgroups::{Layout, root_of};
 use crate::registry::{Context, Result, Test};
 use cofferdam_sys::Errno::{EACCES, EAGAIN, ENOMEM, EROFS};
 use serde_json::json;
-use std::path::Path;
 
 pub(super) const TESTS: &[Test] = &[
     Test::escape("dos-fork-bomb", "Starts tasks without end", LIMITS, tasks).facilities(&["cgroup:pids"]),
@@ -19,14 +19,14 @@ pub(super) const TESTS: &[Test] = &[
         USER_NAMESPACE,
         raise,
     )
-    .cgroup("v2"),
+    .facilities(&["cgroup:pids"]),
     Test::escape(
         "cg-move-out",
         "Moves itself out of its cgroup, through the host's hierarchy",
         USER_NAMESPACE,
         move_out,
     )
-    .cgroup("v2"),
+    .facilities(&["cgroup:pids"]),
 ];
 
 /// The second layer is `RLIMIT_NPROC`, which counts by the host's id, and so only where ids are mapped.
@@ -59,7 +59,10 @@ fn rlimit(bundle: &mut Bundle, kind: &str, value: u64) {
 }
 
 /// The host's hierarchy is in the container, as a volume: a mistake that happens.
-const VOLUME: &[&str] = &["bind", "ro", "nosuid", "nodev", "noexec"];
+fn hierarchy(bundle: &mut Bundle) {
+    let root = root_of("pids").unwrap_or_default();
+    bundle.bind(&root, "/data", &["bind", "ro", "nosuid", "nodev", "noexec"]);
+}
 
 fn raise(ctx: &mut Context) -> Result {
     Attempt::new(
@@ -68,20 +71,18 @@ fn raise(ctx: &mut Context) -> Result {
         &["set-file", "/data/attempt/pids.max", "max"],
     )
     .held(Held::By(&[EACCES]), Held::By(&[EROFS]))
-    .bundle(|bundle| {
-        bundle.bind(Path::new("/sys/fs/cgroup"), "/data", VOLUME);
-    })
+    .bundle(hierarchy)
     .secret("\"max\\n\"")
     .run()
 }
 
 fn move_out(ctx: &mut Context) -> Result {
+    // The line of /proc/self/cgroup, in v2 and in v1.
+    let outside = if ctx.layout() == Layout::V2 { "0::/\\n" } else { ":pids:/\\n" };
     Attempt::new(ctx, &[UserNamespace, ReadonlyMounts, CgroupNamespace], &["join-cgroup", "/data"])
         .held(Held::By(&[EACCES]), Held::By(&[EROFS]))
-        .bundle(|bundle| {
-            bundle.bind(Path::new("/sys/fs/cgroup"), "/data", VOLUME);
-        })
-        .secret("0::/\\n")
-        .host_untouched(|| read("/sys/fs/cgroup/case/cgroup.procs"))
+        .bundle(hierarchy)
+        .secret(outside)
+        .host_untouched(|| read(&ctx.layout().case().join("cgroup.procs").to_string_lossy()))
         .run()
 }

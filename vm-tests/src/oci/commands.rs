@@ -2,11 +2,10 @@
 
 use crate::bundle::{At, Bundle};
 use crate::registry::{Context, OrFail, Result, Test};
-use cofferdam_sys::pidfd;
-use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
+use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 use std::fs;
-use std::os::fd::AsFd;
+use std::io::Write;
 use std::time::Duration;
 
 pub(super) const TESTS: &[Test] = &[
@@ -57,21 +56,25 @@ fn ps(ctx: &mut Context) -> Result {
     container.delete()
 }
 
-/// Without a pid namespace, where the probe has the default reaction to signals.
 fn pause(ctx: &mut Context) -> Result {
     let mut bundle = Bundle::hardened(ctx, "pause");
-    bundle.peel(crate::bundle::Layer::PidNamespace).probe(&["show", "args", "+", "sleep", "100"]);
-    let container = bundle.create()?;
+    let volume = ctx.scratch().join("volume");
+    let fifo = volume.join("fifo");
+    fs::create_dir(&volume)?;
+    nix::unistd::mkfifo(&fifo, Mode::from_bits_truncate(0o444))?;
+    bundle.bind(&volume, "/data", &["bind", "ro", "nosuid", "nodev", "noexec"]);
+    let container = bundle.probe(&["show", "read", "/data/fifo"]).create()?;
     container.must(&["start"])?;
-    container.wait_for_step("args")?;
-    let pidfd = pidfd_open(i32::try_from(container.pid()?)?)?;
+    // Comes back when the container has opened the other end, and so will wait for what is written.
+    let mut input = fs::File::options().write(true).open(&fifo)?;
     container.must(&["pause"])?;
     ensure_eq!(container.state()?.at("status"), "paused", "the status");
-    // What stands still does not even die of a signal; a process that runs does so at once.
-    pidfd_send_signal(pidfd.as_fd(), nix::libc::SIGTERM)?;
-    ensure!(!pidfd::ended(pidfd.as_fd(), Duration::from_millis(100))?, "a paused container went on");
-    ensure_eq!(container.state()?.at("status"), "paused", "the status after a signal");
+    input.write_all(b"go on")?;
+    drop(input);
+    std::thread::sleep(Duration::from_millis(100));
+    ensure_eq!(container.output()?.stdout, "", "the output of a paused container");
     container.must(&["resume"])?;
+    ensure_eq!(container.wait_for_step("read")?, "go on", "what it reads then");
     container.wait_until_stopped()?;
     container.delete()
 }
@@ -100,7 +103,6 @@ fn update_flags(ctx: &mut Context) -> Result {
 }
 
 fn update_resources(ctx: &mut Context) -> Result {
-    use std::io::Write;
     let mut bundle = Bundle::hardened(ctx, "update-resources");
     bundle.set("/linux/resources", json!({ "pids": { "limit": 77 } }));
     let container = bundle.probe(&["sleep", "100"]).create()?;

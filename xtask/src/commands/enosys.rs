@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 /// `COFFERDAM_ENOSYS` that it has the one side only.
 ///
 /// Not here, and without a fallback by design, as the oldest kernel has them (5.10): `openat2`, `close_range`,
-/// `faccessat2`, `pidfd_open`, `pidfd_send_signal`, `pidfd_getfd`, `execveat`, `memfd_create`, `bpf`, `seccomp`.
+/// `faccessat2`, `pidfd_open`, `pidfd_send_signal`, `pidfd_getfd`, `memfd_create`, `bpf`, `seccomp`.
 /// Without them a function fails with `ENOSYS` and the name of the step: resolving a path below a root, closing
 /// descriptors and signalling a process have no substitute that is as safe.
 pub(super) const FALLBACKS: &[&str] = &[
