@@ -50,11 +50,15 @@ impl Sets {
             inheritable: CapSet::from_bits(three.inheritable),
             ..Self::default()
         };
+        // The kernel keeps the ambient set within these two: what is not in both need not be asked for.
+        let possible = sets.permitted & sets.inheritable;
         for cap in CapSet::up_to(last_cap()?).iter() {
             if cred::bounding_has(cap.number()).map_err(failed("prctl PR_CAPBSET_READ"))? {
                 sets.bounding = sets.bounding.with(cap);
             }
-            if cred::ambient_has(cap.number()).map_err(failed("prctl PR_CAP_AMBIENT_IS_SET"))? {
+            if possible.contains(cap)
+                && cred::ambient_has(cap.number()).map_err(failed("prctl PR_CAP_AMBIENT_IS_SET"))?
+            {
                 sets.ambient = sets.ambient.with(cap);
             }
         }

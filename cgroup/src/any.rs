@@ -282,6 +282,22 @@ impl AnyCgroup {
         self.v1().try_for_each(|group| group.wait_empty(end.saturating_duration_since(Instant::now())))
     }
 
+    /// Removes it as [`AnyCgroup::delete`] does when nothing is in it, and gives it back when something is: a
+    /// process, or a cgroup below.
+    ///
+    /// # Errors
+    /// As [`Cgroup::delete`]; what could be removed is.
+    pub fn delete_empty(self) -> Result<Option<Self>> {
+        let mut left = Self { v2: None, v1: Vec::new() };
+        if let Some(v2) = self.v2 {
+            left.v2 = v2.delete_empty()?;
+        }
+        for v1 in self.v1 {
+            left.v1.extend(v1.delete_empty()?);
+        }
+        Ok(if left.v2.is_none() && left.v1.is_empty() { None } else { Some(left) })
+    }
+
     /// Removes it and the cgroups below in all hierarchies, then the parents that were made for it and are
     /// empty; waits up to ten seconds for processes that are dying. Nothing is killed.
     ///

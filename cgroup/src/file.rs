@@ -83,7 +83,7 @@ impl In<'_> {
 /// The rest of an open file, which messages name by its path.
 pub(crate) fn rest(path: &Path, file: &mut File) -> Result<String> {
     let what = || format!("read {}", path.display());
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(512);
     let count = file
         .take(READ_LIMIT)
         .read_to_end(&mut bytes)

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,10 @@ impl Hierarchy {
     /// [`ErrorKind::System`] or [`ErrorKind::NotFound`] without a procfs on `/proc`.
     pub fn detect() -> Result<Self> {
         const PATH: &str = "/proc/self/mountinfo";
-        let text = fs::read(PATH).map_err(|error| {
+        // The file tells no length; one page is what the kernel gives at a time.
+        let mut text = Vec::with_capacity(8192);
+        let read = fs::File::open(PATH).and_then(|mut file| file.read_to_end(&mut text));
+        read.map_err(|error| {
             Error::system(format!("read {PATH}"), errno::from_io(&error)).with_hint("mount proc on /proc")
         })?;
         Ok(Self::of_mountinfo(&text))

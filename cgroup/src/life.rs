@@ -98,12 +98,20 @@ impl Cgroup {
         self.remove(end.saturating_duration_since(Instant::now()))
     }
 
+    /// Removes it if nothing is in it; one that is gone already is success.
+    pub(crate) fn remove_once(&self) -> std::result::Result<(), Errno> {
+        match self.files().rmdir() {
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Removes it alone, waiting for processes that are dying.
     pub(crate) fn remove(self, timeout: Duration) -> Result<()> {
         let end = deadline(timeout);
         loop {
-            match self.files().rmdir() {
-                Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => return Ok(()),
+            match self.remove_once() {
+                Ok(()) => return Ok(()),
                 Err(Errno::EBUSY) if Instant::now() < end => {}
                 Err(number) => {
                     return Err(self.files().left(format!("delete {}", self.path().display()), number));

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use cofferdam_cgroup::devices::Rule;
-use cofferdam_cgroup::{Branch, Cgroup, Controllers, ErrorKind, Hierarchy, Limits};
+use cofferdam_cgroup::{AnyCgroup, Branch, Cgroup, Controllers, ErrorKind, Hierarchy, Limits};
 use cofferdam_sys::plan::{At, Exec, Plan, Step};
 use cofferdam_sys::spawn::{Request, spawn};
 
@@ -37,6 +37,24 @@ fn a_branch_is_made_and_taken_back() {
     two.delete().unwrap();
     let parents = root.child(&name).unwrap();
     parents.delete().unwrap();
+    assert_eq!(root.child(&name).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+#[ignore = "changes control groups as root: `cargo xtask test` runs it in a guest"]
+fn what_is_empty_is_deleted_at_once_and_what_is_not_is_given_back() {
+    let (root, name) = root("empty");
+    let layout = Hierarchy::detect().unwrap();
+    let make = || AnyCgroup::create(&layout, &format!("{name}/a"), &Controllers::default()).unwrap();
+    assert!(make().delete_empty().unwrap().is_none());
+    assert_eq!(root.child(&name).unwrap_err().kind(), ErrorKind::NotFound);
+
+    let full = make();
+    let below = Cgroup::create(full.v2().unwrap(), "below").unwrap();
+    let full = full.delete_empty().unwrap().expect("it has a cgroup below");
+    assert!(below.procs().is_ok());
+    full.delete().unwrap();
+    assert!(below.procs().is_err());
     assert_eq!(root.child(&name).unwrap_err().kind(), ErrorKind::NotFound);
 }
 

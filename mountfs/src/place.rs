@@ -65,12 +65,16 @@ impl Place {
         self.bytes().strip_prefix(other.bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
     }
 
+    /// The path of the directory it is in, empty for the root.
+    pub(crate) fn parent(&self) -> &[u8] {
+        let slash = self.bytes().iter().rposition(|byte| *byte == b'/');
+        slash.and_then(|slash| self.bytes().get(..slash)).unwrap_or_default()
+    }
+
     /// The directory it is in, and its name there.
     pub(crate) fn split(&self) -> Option<(PathIn, CString)> {
-        let (parent, name) = match self.bytes().iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => self.bytes().split_at_checked(slash)?,
-            None => (b"".as_slice(), self.bytes()),
-        };
+        let parent = self.parent();
+        let name = self.bytes().get(parent.len()..)?;
         let name = name.strip_prefix(b"/").unwrap_or(name);
         Some((PathIn::new(parent)?, CString::new(name).ok()?))
     }

@@ -51,11 +51,14 @@ impl Bundle {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
     let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    let meta = file.metadata()?;
+    if !meta.is_file() {
         return Err(std::io::Error::other("not a regular file"));
     }
+    // Room for one byte more, which tells the end.
+    let room = meta.len().min(LARGEST).saturating_add(1);
+    let mut text = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
     file.take(LARGEST.saturating_add(1)).read_to_end(&mut text)?;
     if u64::try_from(text.len()).map_or(true, |length| length > LARGEST) {
         return Err(std::io::Error::other(format!("longer than {LARGEST} bytes")));

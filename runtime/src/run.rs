@@ -28,7 +28,7 @@ use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
 pub(crate) use child::{Additions, Surroundings, credentials, exec, keyring, plan, working_directory};
 pub(crate) use confine::{Confined, confirm};
-pub(crate) use control::{Control, Place};
+pub(crate) use control::{Control, Place, Site};
 pub(crate) use limits::lower as lower_limits;
 pub(crate) use seccomp::{Handover, prepare as prepare_filter};
 pub(crate) use terminal::in_container as terminal_in_container;

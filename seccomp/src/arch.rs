@@ -94,7 +94,7 @@ impl Arch {
 
     /// All calls with their numbers, in the order of names.
     pub fn calls(self) -> impl Iterator<Item = (&'static str, u32)> {
-        self.table().by_name.iter().copied()
+        self.table().all()
     }
 
     /// The numbers of all calls, from the lowest.

@@ -2,8 +2,7 @@
 
 pub mod calls;
 
-use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::call::{check, check_int};
 use crate::{Errno, Result};
@@ -111,17 +110,6 @@ pub fn set_mtu(interface: &[u8], mtu: i32) -> Result<()> {
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     // SAFETY: SIOCSIFMTU reads name and MTU of a valid ifreq.
     check_int(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFMTU, &raw const request) }).map(drop)
-}
-
-/// `renameat2(dir, first, dir, second, RENAME_EXCHANGE)`: two names of a directory trade places in one step.
-///
-/// # Errors
-/// As `rename(2)`.
-pub fn exchange(dir: BorrowedFd<'_>, first: &CStr, second: &CStr) -> Result<()> {
-    let (fd, first, second) = (dir.as_raw_fd(), first.as_ptr(), second.as_ptr());
-    // SAFETY: both names are valid C strings.
-    check(unsafe { libc::syscall(libc::SYS_renameat2, fd, first, fd, second, libc::RENAME_EXCHANGE) })
-        .map(drop)
 }
 
 #[cfg(test)]

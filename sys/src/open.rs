@@ -119,6 +119,18 @@ pub fn renameat(from: Dir<'_>, old: &CStr, to: Dir<'_>, new: &CStr) -> Result<()
     check_int(unsafe { libc::renameat(from.raw(), old.as_ptr(), to.raw(), new.as_ptr()) }).map(drop)
 }
 
+/// `int renameat2(dir, first, dir, second, RENAME_EXCHANGE)` (`rename(2)`): two names of a directory trade places
+/// in one step.
+///
+/// # Errors
+/// As `rename(2)`; `EINVAL` on a file system that has no such step.
+pub fn exchange(dir: Dir<'_>, first: &CStr, second: &CStr) -> Result<()> {
+    let (fd, first, second) = (dir.raw(), first.as_ptr(), second.as_ptr());
+    // SAFETY: both names are valid C strings.
+    check(unsafe { libc::syscall(libc::SYS_renameat2, fd, first, fd, second, libc::RENAME_EXCHANGE) })
+        .map(drop)
+}
+
 /// `int symlinkat(const char *target, int newdirfd, const char *path)` (`symlink(2)`).
 ///
 /// # Errors

@@ -69,6 +69,15 @@ impl Branch {
         self.leaf.delete()?;
         prune(self.made)
     }
+
+    /// The same when nothing is in it; otherwise it stays.
+    pub(crate) fn delete_empty(self) -> Result<Option<Self>> {
+        match self.leaf.remove_once() {
+            Ok(()) => prune(self.made).map(|()| None),
+            // Who waits for what is in it has the words for what else is in the way.
+            Err(_) => Ok(Some(self)),
+        }
+    }
 }
 
 fn grow(mount: &Mount, path: &str, made: &mut Vec<Group>) -> Result<Group> {

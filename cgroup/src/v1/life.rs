@@ -148,7 +148,8 @@ impl Group {
         }
     }
 
-    fn remove_once(&self) -> std::result::Result<(), Errno> {
+    /// Removes it if nothing is in it; one that is gone already is success.
+    pub(crate) fn remove_once(&self) -> std::result::Result<(), Errno> {
         match self.files().rmdir() {
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
             other => other,

@@ -21,36 +21,47 @@ const LINKS: [(&std::ffi::CStr, &std::ffi::CStr); 4] = [
 ];
 
 impl Steps<'_> {
-    /// Makes or binds each device.
+    /// Makes or binds each device. Those that are made in one directory, mostly `/dev`, are made with one look at
+    /// the way to it.
     pub(super) fn nodes(&mut self, nodes: &[Node]) -> Result<()> {
-        for node in nodes {
-            match &node.bind {
-                Some(tree) => self.bind_node(node, tree)?,
-                None => self.make_node(node)?,
+        let beside = |one: &Node, next: &Node| {
+            one.bind.is_none() && next.bind.is_none() && one.place.parent() == next.place.parent()
+        };
+        for group in nodes.chunk_by(beside) {
+            match group {
+                [node @ Node { bind: Some(tree), .. }] => self.bind_node(node, tree)?,
+                _ => self.make_nodes(group)?,
             }
         }
         Ok(())
     }
 
-    fn make_node(&mut self, node: &Node) -> Result<()> {
-        let about = format!("device {}", node.place.shown);
-        let (parent, name) =
-            node.place.split().ok_or_else(|| Error::invalid(format!("{about}: no directory to be in")))?;
-        let root = self.root.clone();
-        let step = Step::EnsureDir { root, path: parent, out: self.target };
-        self.push(format!("{about}: open its directory"), step);
-        let device = &node.device;
-        let step = Step::Device {
-            dir: self.target.into(),
-            name,
-            mode: device.mode_bits(),
-            major: device.major,
-            minor: device.minor,
-            uid: device.uid,
-            gid: device.gid,
-        };
-        self.push(format!("{about}: make it"), step);
-        self.close(&about, self.target);
+    fn make_nodes(&mut self, nodes: &[Node]) -> Result<()> {
+        let mut open = false;
+        for node in nodes {
+            let about = format!("device {}", node.place.shown);
+            let (parent, name) = node
+                .place
+                .split()
+                .ok_or_else(|| Error::invalid(format!("{about}: no directory to be in")))?;
+            if !open {
+                let step = Step::EnsureDir { root: self.root.clone(), path: parent, out: self.target };
+                self.push(format!("{about}: open its directory"), step);
+                open = true;
+            }
+            let device = &node.device;
+            let step = Step::Device {
+                dir: self.target.into(),
+                name,
+                mode: device.mode_bits(),
+                major: device.major,
+                minor: device.minor,
+                uid: device.uid,
+                gid: device.gid,
+            };
+            self.push(format!("{about}: make it"), step);
+        }
+        self.close("devices", self.target);
         Ok(())
     }
 

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cofferdam_mountfs::{Device, RootFs, mountinfo};
-use cofferdam_sys::attempts::exchange;
 use cofferdam_sys::mount::OpenTree;
+use cofferdam_sys::open::{Dir, exchange};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Plan, Step};
 use cofferdam_sys::spawn::Failure;
@@ -149,7 +149,7 @@ fn held(lab: &Lab, rootfs: &RootFs, step: usize, attack: impl FnOnce()) -> Resul
 /// Trades `/way` for one of the links, or back.
 fn swap(lab: &Lab, other: &CStr) {
     let image = File::open(lab.image()).unwrap();
-    exchange(image.as_fd(), c"way", other).unwrap();
+    exchange(Dir::Fd(image.as_fd()), c"way", other).unwrap();
 }
 
 /// The number of the first step that knows the image, and of the one that enters it.
@@ -238,9 +238,9 @@ fn five_thousand_swaps_at_each_step() {
                         while !end.load(Ordering::Relaxed) {
                             // An even number of swaps between the links keeps the way a directory in the end.
                             let link = if other { c"lure" } else { c"climb" };
-                            exchange(image.as_fd(), c"way", link).unwrap();
+                            exchange(Dir::Fd(image.as_fd()), c"way", link).unwrap();
                             std::thread::yield_now();
-                            exchange(image.as_fd(), c"way", link).unwrap();
+                            exchange(Dir::Fd(image.as_fd()), c"way", link).unwrap();
                             swaps.fetch_add(2, Ordering::Relaxed);
                             other = !other;
                         }

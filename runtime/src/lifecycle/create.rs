@@ -11,7 +11,7 @@ use cofferdam_sys::process;
 
 use super::{Runtime, Warn, pid_file};
 use crate::bundle::Bundle;
-use crate::run::{self, Additions, Confined, Control, Handover, Surroundings};
+use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
@@ -81,7 +81,8 @@ impl Runtime {
 
         self.sweep(id)?;
         let directory = self.root.create(id)?;
-        let record = record(&container, id, Control::place(&container.cgroup)?);
+        let site = Site::find(&container.cgroup)?;
+        let record = record(&container, id, site.place().cloned());
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
         // finds it.
@@ -100,9 +101,7 @@ impl Runtime {
                 let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
                 run::plan(&container, &isolation, root, &additions, id, &around, warn)
             })
-            .and_then(|plan| {
-                Control::create(&container.cgroup, record.cgroup.as_ref(), id).map(|control| (plan, control))
-            });
+            .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));
         match prepared {
             Ok((plan, control)) => Ok(Attempt {
                 container,

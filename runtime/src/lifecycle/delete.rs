@@ -38,7 +38,8 @@ impl Runtime {
             return Err(wrong_status(format!("cannot delete container {id} that is not stopped: {status}"))
                 .with_hint("end it with `kill`, or use --force"));
         }
-        remove(directory, &record, warn)
+        let control = Control::open(record.cgroup.as_ref())?;
+        remove(directory, &record, control, warn)
     }
 
     /// Makes room for a new container where a command that was killed has left one behind half made.
@@ -49,25 +50,27 @@ impl Runtime {
         }
         let directory = directory.lock()?;
         match directory.record()? {
-            Some(record) if record.init.is_none() => remove_all(directory, &record).map(drop),
+            Some(record) if record.init.is_none() => {
+                let control = Control::open(record.cgroup.as_ref())?;
+                remove_all(directory, &record, control)
+            }
             _ => Ok(()),
         }
     }
 }
 
 /// Kills, removes, and runs the hooks that come after the end.
-pub(super) fn remove(directory: Locked<'_>, record: &Record, warn: Warn<'_>) -> Result<()> {
-    remove_all(directory, record)?;
+pub(super) fn remove(directory: Locked<'_>, record: &Record, control: Control, warn: Warn<'_>) -> Result<()> {
+    remove_all(directory, record, control)?;
     hooks::poststop(&record.poststop, &State::new(record, Status::Stopped), warn);
     Ok(())
 }
 
-fn remove_all(directory: Locked<'_>, record: &Record) -> Result<()> {
+fn remove_all(directory: Locked<'_>, record: &Record, control: Control) -> Result<()> {
     kill::end(record)?;
     if record.init.is_none() {
         end_unrecorded(&directory);
     }
-    let control = Control::open(record.cgroup.as_ref())?;
     control.remove().map_err(|error| {
         Error::new(ErrorKind::System, format!("remove the cgroup of container {}: {error}", record.id))
     })?;

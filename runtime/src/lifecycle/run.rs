@@ -8,7 +8,7 @@ use cofferdam_sys::signal::Signals;
 use super::create::{Attempt, CreateOptions};
 use super::{Runtime, Warn, delete, kill, pid_file, start};
 use crate::run;
-use crate::state::{Directory, Record, State, Status, identify};
+use crate::state::{Record, State, Status, identify};
 use crate::{ContainerId, Error, ErrorKind, Result};
 
 /// What `run` does beyond `create` and `start`.
@@ -51,10 +51,10 @@ impl Runtime {
             Ok(running) => running,
             Err(error) => return Err(attempt.undo(error, warn)),
         };
-        let Attempt { container, directory, .. } = attempt;
+        let Attempt { container, directory, control, .. } = attempt;
         let running = State::new(&record, Status::Running);
         if let Err(error) = start::poststart(&record, &container.hooks.poststart, &running) {
-            return Err(match delete::remove(directory, &record, warn) {
+            return Err(match delete::remove(directory, &record, control, warn) {
                 Ok(()) => error,
                 Err(cleanup) => error.with_cleanup(cleanup),
             });
@@ -62,31 +62,23 @@ impl Runtime {
         if mode.detach {
             return Ok(Exit::Code(0));
         }
-        directory.unlock()?;
+        let directory = directory.unlock()?;
         let exit = run::wait(&child, &signals).map_err(|number| run::os("wait for the container", number))?;
         if mode.keep {
             return Ok(exit);
         }
-        drop(directory);
-        match self.delete_own(&record, id, warn) {
+        // Unless another command removed it meanwhile.
+        let removed = directory.lock_again().and_then(|directory| match directory {
+            Some(directory) => delete::remove(directory, &record, control, warn),
+            None => Ok(()),
+        });
+        match removed {
             Ok(()) => Ok(exit),
             Err(failure) => Err(Error::new(
                 ErrorKind::Start,
                 format!("the container has ended, but cleaning up failed: {failure}"),
             )),
         }
-    }
-
-    /// Removes the container that has ended, unless another command did so meanwhile.
-    fn delete_own(&self, record: &Record, id: &ContainerId, warn: Warn<'_>) -> Result<()> {
-        let directory = match self.root.container(id).and_then(Directory::lock) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        if directory.record()?.is_none_or(|now| now.init != record.init) {
-            return Ok(());
-        }
-        delete::remove(directory, record, warn)
     }
 }
 

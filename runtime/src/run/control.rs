@@ -30,25 +30,38 @@ pub(crate) struct Control {
 /// for it.
 pub(crate) type Place = (String, usize);
 
-impl Control {
-    /// Where the cgroup will be; `None` when there will be none. To be kept before it is made.
-    pub(crate) fn place(plan: &CgroupPlan) -> Result<Option<Place>> {
+/// Where a cgroup will be, before it is made.
+pub(crate) struct Site {
+    hierarchy: Hierarchy,
+    place: Option<Place>,
+}
+
+impl Site {
+    /// Looks for the place; there is none when there will be no cgroup.
+    pub(crate) fn find(plan: &CgroupPlan) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
         let holds = hierarchy.v2().is_some() || hierarchy.v1_of("freezer").is_some();
         if !holds && plan.limits == Limits::default() && plan.devices.is_empty() {
-            return Ok(None);
+            return Ok(Self { hierarchy, place: None });
         }
         let missing = |parent: &&Path| {
             let path = parent.to_str().unwrap_or_default();
             !path.is_empty() && AnyCgroup::open(&hierarchy, path).is_err()
         };
         let made = Path::new(&plan.path).ancestors().skip(1).take_while(missing).count();
-        Ok(Some((plan.path.clone(), made)))
+        Ok(Self { hierarchy, place: Some((plan.path.clone(), made)) })
     }
 
+    /// The place, to be kept before the cgroup is made.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+}
+
+impl Control {
     /// Makes the cgroup, its limits and its device rules.
-    pub(crate) fn create(plan: &CgroupPlan, place: Option<&Place>, id: &ContainerId) -> Result<Self> {
-        let hierarchy = Hierarchy::detect().map_err(start)?;
+    pub(crate) fn create(plan: &CgroupPlan, site: Site, id: &ContainerId) -> Result<Self> {
+        let Site { hierarchy, place } = site;
         let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
         let needed = controllers(plan, &hierarchy);
         let usual = needed.iter().chain(usual(&hierarchy)).collect::<Controllers>();
@@ -67,7 +80,7 @@ impl Control {
             _ => start(error),
         })?;
         match configure(&cgroup, plan) {
-            Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place.clone()) }),
+            Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place) }),
             Err(error) => Err(match cgroup.delete() {
                 Ok(()) => start(error),
                 Err(cleanup) => start(error).with_cleanup(cleanup),
@@ -164,7 +177,8 @@ impl Control {
     ///
     /// Without a PID namespace of its own, the container's end does not end its other processes.
     pub(crate) fn remove(self) -> cofferdam_cgroup::Result<()> {
-        if let Some(cgroup) = self.cgroup {
+        // Mostly there is nothing in it any more, and what is empty can be removed at once.
+        if let Some(cgroup) = self.cgroup.map_or(Ok(None), AnyCgroup::delete_empty)? {
             match cgroup.populated() {
                 Ok(true) => {
                     cgroup.kill()?;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use cofferdam_sys::open::{Dir, Open, Resolve, openat2, renameat, rmdirat, unlinkat};
+use cofferdam_sys::open::{Dir, Open, Resolve, exchange, openat2, renameat, rmdirat, unlinkat};
 use cofferdam_sys::{Errno, errno, file, socket};
 
 use super::root::name;
@@ -46,16 +46,26 @@ impl<'root> Directory<'root> {
     pub(crate) fn lock(self) -> Result<Locked<'root>> {
         self.fd.lock().map_err(|error| self.fail("lock", &error))?;
         // Who waited for the lock may hold the lock of a directory that is gone.
-        let again = self.root.container(&self.id)?;
+        let named = self.root.container(&self.id)?;
+        if self.is(&named)? { Ok(Locked { directory: self }) } else { named.lock() }
+    }
+
+    /// The same for one that was locked before; `None` when it was deleted meanwhile, whatever has its id now.
+    pub(crate) fn lock_again(self) -> Result<Option<Locked<'root>>> {
+        self.fd.lock().map_err(|error| self.fail("lock", &error))?;
+        match self.root.container(&self.id) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            named => Ok(self.is(&named?)?.then_some(Locked { directory: self })),
+        }
+    }
+
+    /// Whether both are one directory. While it is open, no other gets its number.
+    fn is(&self, other: &Self) -> Result<bool> {
         let stat = |fd: &File| {
             file::fstat(fd.as_fd()).map_err(|number| self.fail("identify", &errno::describe(number)))
         };
-        let (locked, named) = (stat(&self.fd)?, stat(&again.fd)?);
-        if (locked.dev, locked.ino) == (named.dev, named.ino) {
-            Ok(Locked { directory: self })
-        } else {
-            again.lock()
-        }
+        let (own, named) = (stat(&self.fd)?, stat(&other.fd)?);
+        Ok((own.dev, own.ino) == (named.dev, named.ino))
     }
 
     /// Whether some command is changing it right now.
@@ -102,7 +112,7 @@ impl<'root> Directory<'root> {
             Err(Errno::ENOENT) => return Ok(None),
             Err(number) => return Err(self.fail(&step(), &errno::describe(number))),
         };
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(4096);
         file.take(LARGEST).read_to_end(&mut text).map_err(|error| self.fail(&step(), &error))?;
         Ok(Some(text))
     }
@@ -127,12 +137,22 @@ impl<'root> std::ops::Deref for Locked<'root> {
     }
 }
 
-impl Locked<'_> {
+impl<'root> Locked<'root> {
+    /// Lets others change the container again. A child that was made holds the lock too, as it has a copy
+    /// of the descriptor until it executes its program.
+    pub(crate) fn unlock(self) -> Result<Directory<'root>> {
+        self.fd.unlock().map_err(|error| self.fail("unlock", &error))?;
+        Ok(self.directory)
+    }
+
     /// Replaces the record.
     pub(crate) fn save(&self, record: &Record) -> Result<()> {
         self.write(STATE_NEW, &record.text()?)?;
         let dir = Dir::Fd(self.fd.as_fd());
-        renameat(dir, STATE_NEW, dir, STATE)
+        // Of two that trade places, ext4 does not write the new one to the disk at once, as it does for one that
+        // replaces another. The old one stays beside it until the next change or the end.
+        exchange(dir, STATE_NEW, STATE)
+            .or_else(|_| renameat(dir, STATE_NEW, dir, STATE))
             .map_err(|number| self.fail("replace state.json", &errno::describe(number)))
     }
 
@@ -153,12 +173,6 @@ impl Locked<'_> {
     /// Removes the socket, once the container has been started.
     pub(crate) fn remove_listener(&self) -> Result<()> {
         self.unlink(START)
-    }
-
-    /// Lets others change the container again. A child that was made holds the lock too, as it has a copy
-    /// of the descriptor until it executes its program.
-    pub(crate) fn unlock(&self) -> Result<()> {
-        self.fd.unlock().map_err(|error| self.fail("unlock", &error))
     }
 
     /// Removes all that is kept.
@@ -227,6 +241,37 @@ mod tests {
             first.remove().unwrap();
             assert_eq!(waits.join().unwrap().unwrap_err().kind(), ErrorKind::NotFound);
         });
+    }
+
+    #[test]
+    fn the_last_record_is_the_one_that_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = StateRoot::open(dir.path()).unwrap();
+        let directory = root.create(&id("box")).unwrap();
+        for owner in 0..4 {
+            let record = Record { owner, ..super::super::record::tests::record() };
+            directory.save(&record).unwrap();
+            assert_eq!(directory.record().unwrap(), Some(record));
+        }
+        directory.remove().unwrap();
+        assert!(root.ids().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_deleted_meanwhile_is_not_locked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = StateRoot::open(dir.path()).unwrap();
+        let first = root.create(&id("box")).unwrap().unlock().unwrap();
+        assert!(!root.container(&id("box")).unwrap().is_locked());
+        let first = first.lock_again().unwrap().unwrap();
+        assert!(root.container(&id("box")).unwrap().is_locked());
+        let first = first.unlock().unwrap();
+        root.container(&id("box")).unwrap().lock().unwrap().remove().unwrap();
+        let second = root.create(&id("box")).unwrap();
+        assert!(first.lock_again().unwrap().is_none());
+        let third = second.unlock().unwrap();
+        root.container(&id("box")).unwrap().lock().unwrap().remove().unwrap();
+        assert!(third.lock_again().unwrap().is_none());
     }
 
     #[test]

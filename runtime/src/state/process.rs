@@ -1,6 +1,7 @@
 //! Telling a container's first process from another that has its number now.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use cofferdam_sys::process::pidfd_open;
@@ -12,9 +13,15 @@ use crate::{Error, ErrorKind, Result};
 /// The id of the machine's boot.
 pub(crate) fn boot_id() -> Result<String> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = fs::read_to_string(PATH)
-        .map_err(|error| Error::new(ErrorKind::System, format!("read {PATH}: {error}")))?;
-    Ok(text.trim_end().to_owned())
+    let text = small(PATH).map_err(|error| Error::new(ErrorKind::System, format!("read {PATH}: {error}")))?;
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+/// A file of procfs, which tells no length, in one read.
+fn small(path: &str) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(1024);
+    File::open(path)?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// What tells a process from others that had or will have its number.
@@ -52,7 +59,7 @@ impl Init {
 /// State and start time of a process, `None` when there is none.
 fn stat(pid: i32) -> Result<Option<(u8, u64)>> {
     let path = format!("/proc/{pid}/stat");
-    let text = match fs::read(&path) {
+    let text = match small(&path) {
         Ok(text) => text,
         Err(error) => match errno::from_io(&error) {
             Errno::ENOENT | Errno::ESRCH => return Ok(None),

@@ -4,7 +4,7 @@ use super::attributes::Volume;
 use super::{Way, add, contained, light, lowered, proc, two_ways};
 use crate::registry::{Context, OrFail, Result, Test};
 use cofferdam_mountfs::{Device, RootFs, mountinfo};
-use cofferdam_sys::attempts::exchange;
+use cofferdam_sys::open::{Dir, exchange};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Plan, Step};
 use std::ffi::CString;
@@ -161,7 +161,7 @@ fn held(way: &Way, root: &RootFs, step: Option<usize>, attack: impl FnOnce() -> 
 }
 
 fn swap(image: &Path) -> Result {
-    Ok(exchange(File::open(image)?.as_fd(), c"way", c"lure")?)
+    Ok(exchange(Dir::Fd(File::open(image)?.as_fd()), c"way", c"lure")?)
 }
 
 fn naive(ctx: &mut Context) -> Result {
