@@ -81,12 +81,25 @@ pub enum Absent {
 /// A path below a root, cut into what making it component by component needs.
 ///
 /// Look-ups in the child always start at the root, so that a link in the middle is resolved inside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PathIn {
+    /// Shared, as several steps of a mount have the same path.
+    parts: Arc<Parts>,
+}
+
+#[derive(PartialEq, Eq, Default)]
+struct Parts {
     /// `a`, `a/b`, `a/b/c` for `a/b/c`.
     prefixes: Vec<CString>,
     /// `a`, `b`, `c`.
     names: Vec<CString>,
+}
+
+impl fmt::Debug for PathIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { prefixes, names } = &*self.parts;
+        f.debug_struct("PathIn").field("prefixes", prefixes).field("names", names).finish()
+    }
 }
 
 impl PathIn {
@@ -94,7 +107,7 @@ impl PathIn {
     ///
     /// `None` for a path with `..` or a NUL byte.
     pub fn new(path: &[u8]) -> Option<Self> {
-        let mut parts = Self { prefixes: Vec::new(), names: Vec::new() };
+        let mut parts = Parts::default();
         let mut whole: Vec<u8> = Vec::new();
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
             if name == b".." {
@@ -104,30 +117,34 @@ impl PathIn {
                 whole.push(b'/');
             }
             whole.extend_from_slice(name);
-            parts.prefixes.push(CString::new(whole.clone()).ok()?);
+            parts.prefixes.push(CString::new(whole.as_slice()).ok()?);
             parts.names.push(CString::new(name).ok()?);
         }
-        Some(parts)
+        Some(Self { parts: Arc::new(parts) })
     }
 
     /// The whole path relative to the root; `.` for the root itself.
     pub fn whole(&self) -> &CStr {
-        self.prefixes.last().map_or(c".", |path| path.as_c_str())
+        self.parts.prefixes.last().map_or(c".", |path| path.as_c_str())
     }
 
     /// Whether it is the root itself.
     pub fn is_root(&self) -> bool {
-        self.names.is_empty()
+        self.parts.names.is_empty()
     }
 
     /// Each prefix with its last component, from the root down.
     pub(crate) fn walk(&self) -> impl Iterator<Item = (&CStr, &CStr)> {
-        self.prefixes.iter().zip(&self.names).map(|(prefix, name)| (prefix.as_c_str(), name.as_c_str()))
+        self.parts
+            .prefixes
+            .iter()
+            .zip(&self.parts.names)
+            .map(|(prefix, name)| (prefix.as_c_str(), name.as_c_str()))
     }
 
     /// How many components there are.
     pub(crate) fn len(&self) -> usize {
-        self.names.len()
+        self.parts.names.len()
     }
 }
 
@@ -367,7 +384,7 @@ pub struct Entry {
     /// The step.
     pub step: Step,
     /// What it is for, as an error begins: `mount proc on /proc`.
-    pub about: Box<str>,
+    pub about: String,
 }
 
 /// What is executed at the end.
@@ -455,7 +472,8 @@ impl Plan {
     /// A plan that only executes.
     pub fn new(exec: Exec) -> Self {
         Self {
-            entries: Vec::new(),
+            // A container has some three hundred; growing would copy them again and again.
+            entries: Vec::with_capacity(384),
             last: Vec::new(),
             exec,
             slots: 0,
@@ -506,13 +524,13 @@ impl Plan {
     /// Adds a step before another one, for a test that disturbs a plan; a number past the end means the end.
     #[cfg(feature = "attempts")]
     pub fn insert(&mut self, before: usize, about: impl Into<String>, step: Step) {
-        let entry = Entry { step, about: about.into().into_boxed_str() };
+        let entry = Entry { step, about: about.into() };
         self.entries.insert(before.min(self.entries.len()), entry);
     }
 
     /// Adds a step at the end; `about` says what it is for.
     pub fn push(&mut self, about: impl Into<String>, step: Step) {
-        self.entries.push(Entry { step, about: about.into().into_boxed_str() });
+        self.entries.push(Entry { step, about: about.into() });
     }
 
     /// Adds a step after all others: descriptors are closed then, signals are as the program finds them,
@@ -520,7 +538,7 @@ impl Plan {
     ///
     /// What is still open are 0, 1, 2, and the descriptors of these last steps.
     pub fn push_last(&mut self, about: impl Into<String>, step: Step) {
-        self.last.push(Entry { step, about: about.into().into_boxed_str() });
+        self.last.push(Entry { step, about: about.into() });
     }
 
     /// The steps in order, without the last ones.

@@ -367,17 +367,18 @@ impl<'plan> Walk<'plan> {
     fn ensure_dirs(&self, root: &At, path: &PathIn, depth: usize) -> Result<OwnedFd> {
         let root = self.dir(root)?;
         let flags = Open::PATH | Open::DIRECTORY;
-        let mut here = open::openat2(root, c".", flags, 0, INSIDE)?;
+        let mut here: Option<OwnedFd> = None;
         for (prefix, name) in path.walk().take(depth) {
-            here = match open::openat2(root, prefix, flags, 0, INSIDE) {
+            here = Some(match open::openat2(root, prefix, flags, 0, INSIDE) {
                 Err(Errno::ENOENT) => {
-                    open::mkdirat((&here).into(), name, 0o755)?;
-                    open::openat2((&here).into(), name, flags, 0, Resolve::NO_SYMLINKS | Resolve::BENEATH)?
+                    let parent = here.as_ref().map_or(root, Dir::from);
+                    open::mkdirat(parent, name, 0o755)?;
+                    open::openat2(parent, name, flags, 0, Resolve::NO_SYMLINKS | Resolve::BENEATH)?
                 }
                 other => other?,
-            };
+            });
         }
-        Ok(here)
+        here.map_or_else(|| open::openat2(root, c".", flags, 0, INSIDE), Ok)
     }
 
     fn ensure_file(&mut self, root: &At, path: &PathIn, out: Slot) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `root`, `mounts`, `linux.devices`, `linux.maskedPaths`, `linux.readonlyPaths`, `linux.rootfsPropagation`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cofferdam_mountfs::{Device, DeviceKind, IdMaps, IdRange, Idmap, IdmapSource, Mount, RootFs};
 use cofferdam_ns::{self as ns, NsKind};
@@ -36,7 +36,10 @@ fn root_directory(bundle: &Path, path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
         return Err(Error::config(FIELD, "is empty"));
     }
-    let path = bundle.join(path);
+    let mut components = path.components();
+    let only = (components.next(), components.next());
+    // Without a slash at the end, behind which a link would be followed.
+    let path: PathBuf = bundle.join(path).components().collect();
     let kind = path
         .symlink_metadata()
         .map_err(|error| Error::config(FIELD, format!("{}: {error}", path.display())))?;
@@ -45,6 +48,10 @@ fn root_directory(bundle: &Path, path: &Path) -> Result<PathBuf> {
     }
     if !kind.is_dir() {
         return Err(Error::config(FIELD, format!("{} is not a directory", path.display())));
+    }
+    if matches!(only, (Some(Component::Normal(_)), None)) {
+        // A name in the bundle, whose own path has no links, and no link itself.
+        return Ok(path);
     }
     path.canonicalize().map_err(|error| Error::config(FIELD, format!("{}: {error}", path.display())))
 }

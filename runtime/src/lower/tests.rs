@@ -69,7 +69,7 @@ fn a_profile_is_a_label_and_an_empty_one_is_none() {
 
 #[test]
 fn each_fault_names_its_field() {
-    let faults: [Fault; 17] = [
+    let faults: [Fault; 18] = [
         ("process: is missing", |c| drop(c.as_object_mut().unwrap().remove("process"))),
         ("process.args: names no program", |c| c["process"]["args"] = json!([])),
         ("process.args[1]: holds a NUL", |c| c["process"]["args"] = json!(["a", "b\0"])),
@@ -85,6 +85,7 @@ fn each_fault_names_its_field() {
         ("root: is missing", |c| drop(c.as_object_mut().unwrap().remove("root"))),
         ("root.path: ", |c| c["root"]["path"] = json!("none")),
         ("is a symbolic link", |c| c["root"]["path"] = json!("link")),
+        ("is a symbolic link", |c| c["root"]["path"] = json!("./link/")),
         ("linux.namespaces[4]: a second pid", |c| {
             c["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "pid" }));
         }),
