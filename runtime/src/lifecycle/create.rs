@@ -31,6 +31,7 @@ pub struct CreateOptions {
 
 /// A container on its way: what has been made so far, so that it can be unmade.
 pub(super) struct Attempt<'root> {
+    pub(super) bundle: Bundle,
     pub(super) container: Container,
     pub(super) isolation: Isolation,
     pub(super) plan: Plan,
@@ -88,7 +89,6 @@ impl Runtime {
         // finds it.
         let prepared = directory
             .save(&record)
-            .and_then(|()| directory.save_config(&bundle.text))
             .and_then(|()| if gate { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) })
             .and_then(|gate| {
                 let around = Surroundings {
@@ -104,6 +104,7 @@ impl Runtime {
             .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));
         match prepared {
             Ok((plan, control)) => Ok(Attempt {
+                bundle,
                 container,
                 isolation,
                 plan,
@@ -137,8 +138,11 @@ impl Attempt<'_> {
 }
 
 fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let Attempt { container, isolation, plan, control, handover, directory, record, state, .. } = attempt;
+    let Attempt { bundle, container, isolation, plan, control, handover, directory, record, state, .. } =
+        attempt;
     let mut spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
+    // Beside the child's work.
+    directory.save_config(&bundle.text)?;
     spawning.reached().map_err(|failure| run::child_failure(&container.process, &failure))?;
     let pid = spawning.pid();
     directory.save(&Record { init: Some(identify(pid)?), ..record.clone() })?;

@@ -51,7 +51,7 @@ impl Runtime {
             Ok(running) => running,
             Err(error) => return Err(attempt.undo(error, warn)),
         };
-        let Attempt { container, directory, control, .. } = attempt;
+        let Attempt { bundle, container, plan, directory, control, .. } = attempt;
         let running = State::new(&record, Status::Running);
         if let Err(error) = start::poststart(&record, &container.hooks.poststart, &running) {
             return Err(match delete::remove(directory, &record, control, warn) {
@@ -63,6 +63,8 @@ impl Runtime {
             return Ok(Exit::Code(0));
         }
         let directory = directory.unlock()?;
+        // The container has its own processor: what is not needed any more is given back beside it.
+        drop((bundle, container, plan));
         let exit = run::wait(&child, &signals).map_err(|number| run::os("wait for the container", number))?;
         if mode.keep {
             return Ok(exit);
@@ -88,9 +90,22 @@ fn launch(
     options: &CreateOptions,
     warn: Warn<'_>,
 ) -> Result<(cofferdam_sys::spawn::Child, Record)> {
-    let Attempt { container, isolation, plan, control, confined, handover, directory, record, state } =
-        attempt;
+    let Attempt {
+        bundle,
+        container,
+        isolation,
+        plan,
+        control,
+        confined,
+        handover,
+        directory,
+        record,
+        state,
+        ..
+    } = attempt;
     let spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
+    // Beside the child's work.
+    directory.save_config(&bundle.text)?;
     let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
     directory.save(&record)?;
     if let Some(path) = &options.pid_file {

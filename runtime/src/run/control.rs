@@ -45,8 +45,7 @@ impl Site {
             return Ok(Self { hierarchy, place: None });
         }
         let missing = |parent: &&Path| {
-            let path = parent.to_str().unwrap_or_default();
-            !path.is_empty() && AnyCgroup::open(&hierarchy, path).is_err()
+            !parent.as_os_str().is_empty() && !points(&hierarchy).any(|point| point.join(parent).is_dir())
         };
         let made = Path::new(&plan.path).ancestors().skip(1).take_while(missing).count();
         Ok(Self { hierarchy, place: Some((plan.path.clone(), made)) })
@@ -206,13 +205,17 @@ impl Control {
 
 /// Removes the parents that were made for the cgroup, innermost first, up to one that others use.
 fn prune(hierarchy: &Hierarchy, path: &str, made: usize) {
-    let points = hierarchy.v2().map(|mount| &mount.point).into_iter();
-    let points = points.chain(hierarchy.v1().iter().map(|mount| &mount.mount.point));
-    for point in points {
+    for point in points(hierarchy) {
         let mut parents = Path::new(path).ancestors().skip(1).take(made);
         // Only an empty one can be removed; who makes a cgroup in it at this moment makes it anew.
         let _ = parents.try_for_each(|parent| std::fs::remove_dir(point.join(parent)));
     }
+}
+
+/// Where the hierarchies are mounted, v2 first.
+fn points(hierarchy: &Hierarchy) -> impl Iterator<Item = &Path> {
+    let v2 = hierarchy.v2().into_iter().map(|mount| mount.point.as_path());
+    v2.chain(hierarchy.v1().iter().map(|mount| mount.mount.point.as_path()))
 }
 
 /// What `update` may limit and `events` tells of later, where the host has it.

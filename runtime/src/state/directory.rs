@@ -150,13 +150,15 @@ impl<'root> Locked<'root> {
         self.write(STATE_NEW, &record.text()?)?;
         let dir = Dir::Fd(self.fd.as_fd());
         // Of two that trade places, ext4 does not write the new one to the disk at once, as it does for one that
-        // replaces another. The old one stays beside it until the next change or the end.
-        exchange(dir, STATE_NEW, STATE)
-            .or_else(|_| renameat(dir, STATE_NEW, dir, STATE))
+        // replaces another.
+        if record.init.is_some() && exchange(dir, STATE_NEW, STATE).is_ok() {
+            return self.unlink(STATE_NEW);
+        }
+        renameat(dir, STATE_NEW, dir, STATE)
             .map_err(|number| self.fail("replace state.json", &errno::describe(number)))
     }
 
-    /// Keeps the config. Written once, before there is a process.
+    /// Keeps the config. Written once, before there is a process in the record.
     pub(crate) fn save_config(&self, text: &[u8]) -> Result<()> {
         self.write(CONFIG, text)
     }
