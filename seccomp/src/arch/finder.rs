@@ -27,12 +27,12 @@ impl Finder {
     /// As [`Arch::number`].
     pub(crate) fn number(&mut self, name: &str) -> Option<u32> {
         for (step, place) in (self.place..).take(NEAR).enumerate() {
-            let Some((known, number)) = self.table.call(place) else { break };
-            match known.cmp(name) {
+            let Some(order) = self.table.compare(place, name) else { break };
+            match order {
                 Ordering::Less => {}
                 Ordering::Equal => {
                     self.place = place.saturating_add(1);
-                    return Some(number);
+                    return self.table.number_at(place);
                 }
                 // Between two neighbours there is none.
                 Ordering::Greater if step > 0 || self.is_behind(name) => return None,
@@ -42,7 +42,7 @@ impl Finder {
         match self.table.place(name) {
             Ok(found) => {
                 self.place = found.saturating_add(1);
-                self.table.call(found).map(|(_, number)| number)
+                self.table.number_at(found)
             }
             Err(before) => {
                 self.place = before;
@@ -53,8 +53,8 @@ impl Finder {
 
     /// Whether a name comes after the last one found.
     fn is_behind(&self, name: &str) -> bool {
-        let last = self.place.checked_sub(1).and_then(|place| self.table.call(place));
-        last.is_none_or(|(last, _)| last < name)
+        let last = self.place.checked_sub(1).and_then(|place| self.table.compare(place, name));
+        last.is_none_or(Ordering::is_lt)
     }
 }
 

@@ -54,10 +54,22 @@ const fn calls<const N: usize>(list: [(usize, u32); N]) -> [Call; N] {
 
 impl Table {
     /// The name and the number of the call at a place in the order of names.
-    pub(super) fn call(&self, place: usize) -> Option<(&'static str, u32)> {
+    fn call(&self, place: usize) -> Option<(&'static str, u32)> {
         let call = self.calls.get(place)?;
         let start = place.checked_sub(1).map_or(Some(0), |before| Some(self.calls.get(before)?.end))?;
         Some((self.names.get(usize::from(start)..usize::from(call.end))?, call.number))
+    }
+
+    /// How the name at a place compares with another one: bytes order as text does, and have no boundaries to check.
+    pub(super) fn compare(&self, place: usize, name: &str) -> Option<Ordering> {
+        let end = self.calls.get(place)?.end;
+        let start = place.checked_sub(1).and_then(|before| self.calls.get(before)).map_or(0, |call| call.end);
+        Some(self.names.as_bytes().get(usize::from(start)..usize::from(end))?.cmp(name.as_bytes()))
+    }
+
+    /// The number at a place in the order of names.
+    pub(super) fn number_at(&self, place: usize) -> Option<u32> {
+        self.calls.get(place).map(|call| call.number)
     }
 
     /// All calls in the order of names.
@@ -70,7 +82,7 @@ impl Table {
         let (mut low, mut high) = (0, self.calls.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.call(middle).map_or(Ordering::Greater, |(found, _)| found.cmp(name)) {
+            match self.compare(middle, name).unwrap_or(Ordering::Greater) {
                 Ordering::Less => low = middle.saturating_add(1),
                 Ordering::Equal => return Ok(middle),
                 Ordering::Greater => high = middle,
@@ -80,7 +92,7 @@ impl Table {
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u32> {
-        self.place(name).ok().and_then(|place| self.calls.get(place)).map(|call| call.number)
+        self.place(name).ok().and_then(|place| self.number_at(place))
     }
 
     /// The numbers, from the lowest.
