@@ -22,7 +22,7 @@ impl Entry {
 }
 
 /// `SYS_*` of `linux/net.h`, from 1 on.
-const SOCKETCALL: [&str; 20] = [
+static SOCKETCALL: [&str; 20] = [
     "socket",
     "bind",
     "connect",
@@ -46,7 +46,7 @@ const SOCKETCALL: [&str; 20] = [
 ];
 
 /// The numbers of `linux/ipc.h`.
-const IPC: [(&str, u64); 12] = [
+static IPC: [(&str, u64); 12] = [
     ("semop", 1),
     ("semget", 2),
     ("semctl", 3),
@@ -66,10 +66,8 @@ pub(crate) fn of(arch: Arch, name: &str) -> Option<Entry> {
     if arch != Arch::X86 {
         return None;
     }
-    if let Some((_, value)) =
-        (1..).zip(SOCKETCALL).map(|(value, name)| (name, value)).find(|(known, _)| *known == name)
-    {
+    if let Some((value, _)) = (1..).zip(&SOCKETCALL).find(|(_, known)| **known == name) {
         return Some(Entry { name: "socketcall", value });
     }
-    IPC.into_iter().find(|(known, _)| *known == name).map(|(_, value)| Entry { name: "ipc", value })
+    IPC.iter().find(|(known, _)| *known == name).map(|(_, value)| Entry { name: "ipc", value: *value })
 }

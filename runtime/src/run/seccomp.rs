@@ -8,10 +8,11 @@
 //! ```
 //! When nobody listens at `listenerPath` nothing is started.
 //!
-//! The filter is compiled at each start, without [`cofferdam_seccomp::Cache`]. The profile that podman gives by
-//! default, for three architectures, compiles in 80 µs and comes from a cache in 30 µs; the hardened one in 44 and
-//! 27 µs (`seccomp/examples/cost.rs`, the least of many). That is not 50 µs of a `run` of some milliseconds, against a
-//! directory of files that decide what a container may do, that has to be guarded and kept from growing.
+//! The filter is compiled at each start, without [`cofferdam_seccomp::Cache`]. By the least of many runs of the
+//! release build the hardened profile compiles in 38 µs and comes from a cache in 32 (`seccomp/examples/cost.rs`);
+//! the profile that podman gives by default, for three architectures, in 93 and 28 µs. At most 65 µs of a `run` of
+//! some milliseconds is little against a directory of files that decide what a container may do, and that would have to
+//! be guarded and kept from growing.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
