@@ -26,6 +26,7 @@ pub mod net;
 pub mod nsfs;
 pub mod numa;
 pub mod open;
+pub mod own_binary;
 pub mod personality;
 pub mod pidfd;
 pub mod plan;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cofferdam_sys::{own_binary, prctl};
+
 use super::Globals;
 use super::log::{Level, Log};
 use crate::state::default_root;
@@ -45,6 +47,22 @@ impl Context {
             Some(root) => Runtime::new(root),
             None => Runtime::new(&default_root()?),
         }
+    }
+
+    /// Makes certain that no process of a container can write this program's own file: executes it again in a
+    /// sealed way where its entry point has not done so already.
+    pub(super) fn seal() -> Result<()> {
+        let failed = |number| {
+            let what = format!("seal the own binary: {}", cofferdam_sys::errno::describe(number));
+            Error::new(ErrorKind::System, what).with_hint(
+                "keep it where the caller cannot write: on a read-only mount, immutable, or another user's",
+            )
+        };
+        if !own_binary::is_sealed().map_err(failed)? {
+            own_binary::execute_sealed().map_err(failed)?;
+        }
+        // Executed by its descriptor, it has that one's number for a name.
+        prctl::set_name(c"cofferdam").map_err(failed)
     }
 
     /// Writes a warning to the log or, without one, to standard error.

@@ -65,6 +65,7 @@ impl Options {
 }
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let Create { target, options } = arguments(words)?;
     let id = id(&target.id)?;
     let options = options.lower()?;

@@ -67,6 +67,7 @@ struct Exec {
 const OTHER_FAILURE: u8 = 255;
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let exec: Exec = arguments(words)?;
     run(context, &exec).map_err(|error| match error.exit_status() {
         1 => error.with_status(OTHER_FAILURE),

@@ -26,6 +26,7 @@ struct Run {
 }
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let run: Run = arguments(words)?;
     let id = id(&run.target.id)?;
     let (options, mode) = (run.options.lower()?, RunMode::new(run.detach, run.keep));
