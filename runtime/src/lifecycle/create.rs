@@ -77,6 +77,7 @@ impl Runtime {
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
+        run::require_selinux(container.mount_label.as_ref())?;
         let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
 
         self.sweep(id)?;
@@ -98,7 +99,11 @@ impl Runtime {
                     inherit: options.preserve_fds,
                     keyring: !options.no_new_keyring,
                 };
-                let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
+                let additions = Additions {
+                    filter: filter.as_ref(),
+                    confined: confined.as_ref(),
+                    domain: &container.domain,
+                };
                 run::plan(&container, &isolation, root, &additions, id, &around, warn)
             })
             .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));

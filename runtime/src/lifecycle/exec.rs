@@ -11,6 +11,7 @@
 //! `ptrace(2)` and `/proc/PID/fd`, and holds no descriptor but the pidfd and its report (CVE-2016-9962,
 //! CVE-2024-21626).
 
+mod affinity;
 mod plan;
 mod process;
 
@@ -29,6 +30,7 @@ use crate::run::{self, Additions, Confined, Control};
 use crate::spec::ContainerState;
 use crate::state::Status;
 use crate::{ContainerId, Result};
+use affinity::InitialAffinity;
 
 pub use process::{ExecArgs, ExecProcess};
 
@@ -102,10 +104,11 @@ impl Runtime {
 
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
         let process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
+        let domain = lower::domain(&bundle.spec)?;
         let seccomp = lower::lower_seccomp(&bundle)?;
         let (filter, mut handover) = run::prepare_filter(seccomp.as_ref())?;
         let confined = process.label.as_ref().map(Confined::new).transpose()?;
-        let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
+        let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref(), domain: &domain };
         let console = console(process.terminal.is_some(), options.console_socket.as_deref())?;
         let target = plan::Target::of(init.pid, pidfd);
         let plan =
@@ -113,9 +116,12 @@ impl Runtime {
         let control = Control::open(record.cgroup.as_ref())?;
 
         let failed = |failure| run::child_failure(&process, &failure);
-        let mut spawning = Isolation::default()
+        let initial = InitialAffinity::take(&process.scheduling.affinity)?;
+        let spawned = Isolation::default()
             .spawn(&plan, control.fd())
-            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()))?;
+            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()));
+        drop(initial);
+        let mut spawning = spawned?;
         control.admit(spawning.pid())?;
         run::prepare_child(&process, spawning.pid(), warn)?;
         spawning.release().map_err(failed)?;

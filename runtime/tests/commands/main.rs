@@ -6,4 +6,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod bundle;
+mod fields;
 mod own_binary;
+mod refusals;
