@@ -10,6 +10,7 @@ mod child;
 mod confine;
 mod control;
 mod limits;
+mod relay;
 mod scheduling;
 mod seccomp;
 mod terminal;
@@ -31,6 +32,7 @@ pub(crate) use child::{Additions, Surroundings, credentials, exec, keyring, plan
 pub(crate) use confine::{Confined, confirm, require_selinux};
 pub(crate) use control::{Control, Place, Site};
 pub(crate) use limits::lower as lower_limits;
+pub(crate) use relay::{Relay, own_size};
 pub(crate) use scheduling::lower as lower_scheduling;
 pub(crate) use seccomp::{Handover, prepare as prepare_filter};
 pub(crate) use terminal::in_container as terminal_in_container;
@@ -80,8 +82,12 @@ pub(crate) fn prepare_child(process: &Process, pid: i32, warn: &mut dyn FnMut(&s
     }
 }
 
-/// Waits for the container's first process, passing signals on to it.
-pub(crate) fn wait(child: &Child, signals: &Signals) -> cofferdam_sys::Result<Exit> {
+/// Waits for the container's first process, passing signals on to it, and the caller's terminal where it has
+/// one.
+pub(crate) fn wait(child: &Child, signals: &Signals, relay: Option<Relay>) -> cofferdam_sys::Result<Exit> {
+    if let Some(relay) = relay {
+        return relay.wait(child, signals);
+    }
     loop {
         match signals.next(child.pidfd())? {
             Wakeup::Ended => return child.wait(),

@@ -1,6 +1,5 @@
 //! `create`: everything up to the program, which waits to be started.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use cofferdam_ns::Isolation;
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 
+use super::console::Console;
 use super::{Runtime, Warn, pid_file};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
@@ -29,6 +29,17 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
 }
 
+/// Which command makes a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `create`: it waits to be started.
+    Create,
+    /// `run --detach`.
+    Detached,
+    /// `run`, which stays until its end.
+    Foreground,
+}
+
 /// A container on its way: what has been made so far, so that it can be unmade.
 pub(super) struct Attempt<'root> {
     pub(super) container: Container,
@@ -37,6 +48,8 @@ pub(super) struct Attempt<'root> {
     pub(super) control: Control,
     pub(super) confined: Option<Confined>,
     pub(super) handover: Option<Handover>,
+    /// Where the master of its terminal comes, for who passes it on.
+    pub(super) terminal: Option<UnixStream>,
     pub(super) directory: Locked<'root>,
     pub(super) record: Record,
     pub(super) state: State,
@@ -54,7 +67,7 @@ impl Runtime {
         options: &CreateOptions,
         warn: Warn<'_>,
     ) -> Result<()> {
-        let mut attempt = self.attempt(id, bundle, options, true, warn)?;
+        let mut attempt = self.attempt(id, bundle, options, Way::Create, warn)?;
         match create(&mut attempt, options, warn) {
             Ok(()) => Ok(()),
             Err(error) => Err(attempt.undo(error, warn)),
@@ -67,12 +80,13 @@ impl Runtime {
         id: &ContainerId,
         bundle: &Path,
         options: &CreateOptions,
-        gate: bool,
+        way: Way,
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
         let bundle = Bundle::load(bundle)?;
-        let container = crate::lower(&bundle, id)?;
-        let console = console(container.process.terminal.is_some(), options.console_socket.as_deref())?;
+        let mut container = crate::lower(&bundle, id)?;
+        let terminal = container.process.terminal.as_mut();
+        let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
         check_preserved(options.preserve_fds)?;
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
@@ -90,12 +104,14 @@ impl Runtime {
         let prepared = directory
             .save(&record)
             .and_then(|()| directory.save_config(&bundle.text))
-            .and_then(|()| if gate { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) })
+            .and_then(|()| {
+                if way == Way::Create { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) }
+            })
             .and_then(|gate| {
                 let around = Surroundings {
                     state: state.clone(),
                     gate,
-                    console,
+                    console: console.child,
                     inherit: options.preserve_fds,
                     keyring: !options.no_new_keyring,
                 };
@@ -115,6 +131,7 @@ impl Runtime {
                 control,
                 confined,
                 handover,
+                terminal: console.own,
                 directory,
                 record,
                 state,
@@ -177,25 +194,6 @@ fn root_path(source: &RootSource) -> PathBuf {
     match source {
         RootSource::Directory(path) | RootSource::Image(path) => path.clone(),
         _ => PathBuf::new(),
-    }
-}
-
-/// Connects to the console socket.
-pub(super) fn console(terminal: bool, socket: Option<&Path>) -> Result<Option<At>> {
-    match (terminal, socket) {
-        (false, None) => Ok(None),
-        (true, None) => Err(Error::new(ErrorKind::Usage, "process.terminal needs --console-socket")
-            .with_hint("a process that this command does not wait for can have no terminal of the caller's")),
-        (false, Some(_)) => Err(Error::new(ErrorKind::Usage, "--console-socket needs process.terminal")
-            .with_hint("set process.terminal (exec: --tty), or leave the socket out")),
-        (true, Some(path)) => match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(At::from(OwnedFd::from(stream)))),
-            Err(error) => {
-                let what = format!("--console-socket {}: {error}", path.display());
-                Err(Error::new(ErrorKind::Usage, what)
-                    .with_hint("it names a unix stream socket that somebody listens on"))
-            }
-        },
     }
 }
 

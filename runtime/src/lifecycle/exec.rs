@@ -22,11 +22,12 @@ use cofferdam_sys::process::{Exit, pidfd_send_signal};
 use cofferdam_sys::signal::Signals;
 use cofferdam_sys::spawn::Child;
 
-use super::create::{check_preserved, console};
+use super::console::Console;
+use super::create::check_preserved;
 use super::{Runtime, Warn, look, pid_file, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
-use crate::run::{self, Additions, Confined, Control};
+use crate::run::{self, Additions, Confined, Control, Relay};
 use crate::spec::ContainerState;
 use crate::state::Status;
 use crate::{ContainerId, Result};
@@ -67,11 +68,11 @@ impl Runtime {
         // Read before anything of ours is opened, whose number it might be taken for.
         check_preserved(options.preserve_fds)?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
-        let child = self.join(id, process, options, warn)?;
+        let (child, relay) = self.join(id, process, options, warn)?;
         if options.detach {
             return Ok(Exit::Code(0));
         }
-        run::wait(&child, &signals).map_err(|number| run::os("wait for the process", number))
+        run::wait(&child, &signals, relay).map_err(|number| run::os("wait for the process", number))
     }
 
     /// Up to the program.
@@ -81,7 +82,7 @@ impl Runtime {
         process: &ExecProcess,
         options: &ExecOptions,
         warn: Warn<'_>,
-    ) -> Result<Child> {
+    ) -> Result<(Child, Option<Relay>)> {
         let directory = self.root.container(id)?;
         let (record, status) = look(&directory)?;
         match status {
@@ -103,16 +104,24 @@ impl Runtime {
         let pidfd = init.open()?.ok_or_else(stopped)?;
 
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
-        let process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
+        let mut process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
         let domain = lower::domain(&bundle.spec)?;
         let seccomp = lower::lower_seccomp(&bundle)?;
         let (filter, mut handover) = run::prepare_filter(seccomp.as_ref())?;
         let confined = process.label.as_ref().map(Confined::new).transpose()?;
         let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref(), domain: &domain };
-        let console = console(process.terminal.is_some(), options.console_socket.as_deref())?;
+        let socket = options.console_socket.as_deref();
+        let console = Console::of(process.terminal.as_mut(), socket, !options.detach)?;
         let target = plan::Target::of(init.pid, pidfd);
-        let plan =
-            plan::plan(&process, &target, &additions, id, console.as_ref(), options.preserve_fds, warn)?;
+        let plan = plan::plan(
+            &process,
+            &target,
+            &additions,
+            id,
+            console.child.as_ref(),
+            options.preserve_fds,
+            warn,
+        )?;
         let control = Control::open(record.cgroup.as_ref())?;
 
         let failed = |failure| run::child_failure(&process, &failure);
@@ -130,15 +139,16 @@ impl Runtime {
             handover.pass_on(&spawning, id.as_str(), ContainerState::Running)?;
         }
         let child = spawning.finish().map_err(failed)?;
-        if let Err(error) = run::confirm(confined.as_ref(), pid, warn) {
+        let relay = run::confirm(confined.as_ref(), pid, warn)
+            .and_then(|()| console.own.as_ref().map(Relay::begin).transpose());
+        let relay = relay.inspect_err(|_| {
             // Ours to wait for; both fail only when it has ended.
             let _ = pidfd_send_signal(child.pidfd(), SIGKILL);
             let _ = child.wait();
-            return Err(error);
-        }
+        })?;
         if let Some(path) = &options.pid_file {
             pid_file::write(path, pid)?;
         }
-        Ok(child)
+        Ok((child, relay))
     }
 }

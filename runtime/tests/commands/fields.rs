@@ -18,7 +18,7 @@ fn sleeping(change: impl Fn(&mut Value)) -> Option<(Bundle, i32)> {
 }
 
 /// Runs a process that sleeps in a container, and gives its number.
-fn joins(bundle: &Bundle, process: Value) -> i32 {
+fn joins(bundle: &Bundle, process: &Value) -> i32 {
     let mut whole = json!({ "args": ["sleep", "1000"], "cwd": "/", "user": { "uid": 0, "gid": 0 },
         "env": ["PATH=/bin"] });
     whole.as_object_mut().unwrap().extend(process.as_object().unwrap().clone());
@@ -45,7 +45,7 @@ fn a_process_is_scheduled() {
 
     let joined = joins(
         &bundle,
-        json!({ "scheduler": { "policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_RESET_ON_FORK"] },
+        &json!({ "scheduler": { "policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_RESET_ON_FORK"] },
             "ioPriority": { "class": "IOPRIO_CLASS_BE", "priority": 6 },
             "execCPUAffinity": { "initial": "1", "final": "0" } }),
     );

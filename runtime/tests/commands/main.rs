@@ -9,3 +9,4 @@ mod bundle;
 mod fields;
 mod own_binary;
 mod refusals;
+mod terminal;
