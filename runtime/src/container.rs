@@ -108,6 +108,8 @@ pub struct Process {
     pub label: Option<Label>,
     /// How it is scheduled.
     pub scheduling: Scheduling,
+    /// How many descriptors from number 3 on are told to it as those of `sd_listen_fds(3)`.
+    pub listen_fds: u32,
 }
 
 /// How a process is scheduled.

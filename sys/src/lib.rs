@@ -27,6 +27,7 @@ pub mod nsfs;
 pub mod numa;
 pub mod open;
 pub mod own_binary;
+pub mod pattern;
 pub mod personality;
 pub mod pidfd;
 pub mod plan;

@@ -13,16 +13,18 @@ use crate::{ContainerId, Error, ErrorKind, Result, Runtime};
 pub(super) struct Context {
     root: Option<PathBuf>,
     pub(super) log: Log,
+    /// Whether containers get no control group.
+    pub(super) no_cgroup: bool,
 }
 
 impl Context {
     pub(super) fn new(globals: &Globals) -> Result<Self> {
         let log = Log::open(globals.log.as_deref(), globals.log_format, globals.debug)?;
-        let context = Self { root: globals.root.clone(), log };
+        let context = Self { root: globals.root.clone(), log, no_cgroup: false };
         let manager = globals.cgroup_manager.as_deref().unwrap_or("cgroupfs");
         let refused = if globals.systemd_cgroup {
             Some("--systemd-cgroup".to_owned())
-        } else if manager == "cgroupfs" {
+        } else if matches!(manager, "cgroupfs" | "disabled") {
             None
         } else {
             Some(format!("--cgroup-manager {}", manager.escape_debug()))
@@ -32,12 +34,12 @@ impl Context {
                 let error =
                     Error::new(ErrorKind::Unsupported, format!("{option}: not supported by this build"))
                         .with_hint(
-                            "control groups are made directly; engines have a setting for that (cgroupfs)",
+                            "control groups are made directly (cgroupfs), for which engines have a setting, or not at all (disabled)",
                         );
                 context.log.write(Level::Error, &error.to_string());
                 Err(error)
             }
-            None => Ok(context),
+            None => Ok(Self { no_cgroup: manager == "disabled", ..context }),
         }
     }
 
@@ -46,6 +48,24 @@ impl Context {
         match &self.root {
             Some(root) => Runtime::new(root),
             None => Runtime::new(&default_root()?),
+        }
+    }
+
+    /// How many descriptors a service manager has passed to this process (`sd_listen_fds(3)`).
+    pub(super) fn listen_fds(&self) -> Result<u32> {
+        let number = |name: &str| {
+            let text = std::env::var(name).ok()?;
+            Some(text.parse::<u32>().map_err(|_| {
+                Error::new(ErrorKind::Usage, format!("{name}: `{}` is no number", text.escape_debug()))
+            }))
+        };
+        match (number("LISTEN_PID").transpose()?, number("LISTEN_FDS").transpose()?) {
+            // Meant for another process, which has the environment from its parent as this one has.
+            (Some(pid), Some(count)) if pid != std::process::id() => {
+                self.debug(&format!("{count} descriptors are for process {pid}: not passed on"));
+                Ok(0)
+            }
+            (_, count) => Ok(count.unwrap_or(0)),
         }
     }
 

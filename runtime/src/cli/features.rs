@@ -143,7 +143,7 @@ fn seccomp() -> Result<Value> {
 }
 
 /// The kinds that this kernel has, by the names of the config.
-fn namespaces() -> Vec<&'static str> {
+pub(super) fn namespaces() -> Vec<&'static str> {
     let kinds = [
         ("cgroup", "cgroup"),
         ("ipc", "ipc"),

@@ -3,13 +3,14 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use cofferdam_cgroup::Limits;
 use cofferdam_mountfs::{Host, RootSource};
 use cofferdam_ns::Isolation;
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 
 use super::console::Console;
-use super::{Runtime, Warn, pid_file};
+use super::{Runtime, Warn, pid_file, pidfd_socket};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
@@ -25,8 +26,17 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// How many descriptors from number 3 on the container inherits.
     pub preserve_fds: u32,
+    /// How many descriptors from number 3 on are passed on as those of `sd_listen_fds(3)`, before those of
+    /// `preserve_fds`.
+    pub listen_fds: u32,
     /// Leaves the container in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// A config in place of the bundle's `config.json`.
+    pub config: Option<PathBuf>,
+    /// A socket that is sent a pidfd of the container's first process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Makes no control group: what the config says of one is not enforced, and a warning says so.
+    pub no_cgroup: bool,
 }
 
 /// Which command makes a container.
@@ -50,6 +60,8 @@ pub(super) struct Attempt<'root> {
     pub(super) handover: Option<Handover>,
     /// Where the master of its terminal comes, for who passes it on.
     pub(super) terminal: Option<UnixStream>,
+    /// Who is sent a pidfd.
+    pub(super) pidfd_socket: Option<UnixStream>,
     pub(super) directory: Locked<'root>,
     pub(super) record: Record,
     pub(super) state: State,
@@ -83,11 +95,17 @@ impl Runtime {
         way: Way,
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
-        let bundle = Bundle::load(bundle)?;
+        let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
         let terminal = container.process.terminal.as_mut();
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
-        check_preserved(options.preserve_fds)?;
+        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
+        container.process.listen_fds = options.listen_fds;
+        let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
+        let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
+        if options.no_cgroup && container.cgroup.limits != Limits::default() {
+            warn("linux.resources: not enforced, as no cgroup is to be made");
+        }
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
@@ -96,7 +114,6 @@ impl Runtime {
 
         self.sweep(id)?;
         let directory = self.root.create(id)?;
-        let site = Site::find(&container.cgroup)?;
         let record = record(&container, id, site.place().cloned());
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
@@ -132,6 +149,7 @@ impl Runtime {
                 confined,
                 handover,
                 terminal: console.own,
+                pidfd_socket,
                 directory,
                 record,
                 state,
@@ -159,13 +177,18 @@ impl Attempt<'_> {
 }
 
 fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let Attempt { container, isolation, plan, control, handover, directory, record, state, .. } = attempt;
+    let Attempt {
+        container, isolation, plan, control, handover, pidfd_socket, directory, record, state, ..
+    } = attempt;
     let mut spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
     spawning.reached().map_err(|failure| run::child_failure(&container.process, &failure))?;
     let pid = spawning.pid();
     directory.save(&Record { init: Some(identify(pid)?), ..record.clone() })?;
     if let Some(path) = &options.pid_file {
         pid_file::write(path, pid)?;
+    }
+    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
+        pidfd_socket::send(socket, pidfd)?;
     }
     // The container outlives this command from here on.
     spawning.keep();

@@ -24,7 +24,7 @@ use cofferdam_sys::spawn::Child;
 
 use super::console::Console;
 use super::create::check_preserved;
-use super::{Runtime, Warn, look, pid_file, wrong_status};
+use super::{Runtime, Warn, look, pid_file, pidfd_socket, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
 use crate::run::{self, Additions, Confined, Control, Relay};
@@ -49,6 +49,13 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// Goes on with a container that is paused; the process then runs once it is resumed.
     pub ignore_paused: bool,
+    /// How many descriptors from number 3 on are passed on as those of `sd_listen_fds(3)`, before those of
+    /// `preserve_fds`.
+    pub listen_fds: u32,
+    /// A socket that is sent a pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// A cgroup below the container's that it is born in; it must be there.
+    pub cgroup: Option<String>,
     /// Returns once the program runs.
     pub detach: bool,
 }
@@ -66,7 +73,7 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Exit> {
         // Read before anything of ours is opened, whose number it might be taken for.
-        check_preserved(options.preserve_fds)?;
+        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
         let (child, relay) = self.join(id, process, options, warn)?;
         if options.detach {
@@ -106,6 +113,8 @@ impl Runtime {
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
         let mut process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
         let domain = lower::domain(&bundle.spec)?;
+        process.listen_fds = options.listen_fds;
+        let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
         let seccomp = lower::lower_seccomp(&bundle)?;
         let (filter, mut handover) = run::prepare_filter(seccomp.as_ref())?;
         let confined = process.label.as_ref().map(Confined::new).transpose()?;
@@ -122,7 +131,10 @@ impl Runtime {
             options.preserve_fds,
             warn,
         )?;
-        let control = Control::open(record.cgroup.as_ref())?;
+        let control = match &options.cgroup {
+            Some(below) => Control::below(record.cgroup.as_ref(), below)?,
+            None => Control::open(record.cgroup.as_ref())?,
+        };
 
         let failed = |failure| run::child_failure(&process, &failure);
         let initial = InitialAffinity::take(&process.scheduling.affinity)?;
@@ -146,6 +158,9 @@ impl Runtime {
             let _ = pidfd_send_signal(child.pidfd(), SIGKILL);
             let _ = child.wait();
         })?;
+        if let Some(socket) = &pidfd_socket {
+            pidfd_socket::send(socket, child.pidfd())?;
+        }
         if let Some(path) = &options.pid_file {
             pid_file::write(path, pid)?;
         }

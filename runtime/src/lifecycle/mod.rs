@@ -12,6 +12,7 @@ mod kill;
 mod list;
 mod pause;
 mod pid_file;
+mod pidfd_socket;
 mod run;
 mod start;
 mod update;

@@ -6,7 +6,7 @@ use cofferdam_sys::process::Exit;
 use cofferdam_sys::signal::Signals;
 
 use super::create::{Attempt, CreateOptions, Way};
-use super::{Runtime, Warn, delete, kill, pid_file, start};
+use super::{Runtime, Warn, delete, kill, pid_file, pidfd_socket, start};
 use crate::run::{self, Relay};
 use crate::state::{Record, State, Status, identify};
 use crate::{ContainerId, Error, ErrorKind, Result};
@@ -95,13 +95,27 @@ fn launch(
     options: &CreateOptions,
     warn: Warn<'_>,
 ) -> Result<(cofferdam_sys::spawn::Child, Record)> {
-    let Attempt { container, isolation, plan, control, confined, handover, directory, record, state, .. } =
-        attempt;
+    let Attempt {
+        container,
+        isolation,
+        plan,
+        control,
+        confined,
+        handover,
+        pidfd_socket,
+        directory,
+        record,
+        state,
+        ..
+    } = attempt;
     let spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
     let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
     directory.save(&record)?;
     if let Some(path) = &options.pid_file {
         pid_file::write(path, spawning.pid())?;
+    }
+    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
+        pidfd_socket::send(socket, pidfd)?;
     }
     let child = spawning.finish().map_err(|failure| run::child_failure(&container.process, &failure))?;
     match run::confirm(confined.as_ref(), child.pid(), warn) {

@@ -51,6 +51,7 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         oom_score_adj: oom_score_adj(process.oom_score_adj)?,
         label: label(process)?,
         scheduling: super::scheduling::lower(process)?,
+        listen_fds: 0,
     })
 }
 

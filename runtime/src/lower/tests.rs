@@ -30,7 +30,7 @@ fn lowered(config: &Value) -> Result<Container> {
     std::fs::create_dir(dir.path().join("rootfs")).unwrap();
     std::os::unix::fs::symlink("rootfs", dir.path().join("link")).unwrap();
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-    lower(&Bundle::load(dir.path())?, &"id".parse().unwrap())
+    lower(&Bundle::load(dir.path(), None)?, &"id".parse().unwrap())
 }
 
 /// What an error says, and a change of a good config that brings it.

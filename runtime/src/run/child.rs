@@ -54,8 +54,7 @@ pub(crate) fn plan(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
-    let mut plan = Plan::new(exec(process)?);
-    plan.inherit(around.inherit);
+    let mut plan = begin(process, around.inherit)?;
     isolation.lower(&mut plan);
     if joins_user(container) {
         // Joining gives all capabilities there, and leaves the ids of the caller, which own nothing there.
@@ -175,10 +174,29 @@ fn wait_for_start(
 }
 
 /// What is executed at the end.
-pub(crate) fn exec(process: &Process) -> Result<Exec> {
+fn exec(process: &Process) -> Result<Exec> {
     let program = process.args.first().map_or(&[][..], |program| program.as_bytes());
     let candidates = Exec::search(program, &process.path).ok_or_else(|| start("PATH holds a NUL byte"))?;
-    Ok(Exec { candidates, args: process.args.clone(), env: process.env.clone() })
+    let mut env = process.env.clone();
+    if process.listen_fds > 0 {
+        // In the place of what the config may say of the caller's own.
+        env.retain(|entry| !LISTEN.iter().any(|name| entry.as_bytes().starts_with(name)));
+        env.push(CString::new(format!("LISTEN_FDS={}", process.listen_fds)).map_err(start)?);
+    }
+    Ok(Exec { candidates, args: process.args.clone(), env })
+}
+
+/// What `sd_listen_fds(3)` reads.
+const LISTEN: [&[u8]; 2] = [b"LISTEN_FDS=", b"LISTEN_PID="];
+
+/// The plan of a process with nothing in it yet but what it executes and inherits.
+pub(crate) fn begin(process: &Process, inherit: u32) -> Result<Plan> {
+    let mut plan = Plan::new(exec(process)?);
+    plan.inherit(inherit.saturating_add(process.listen_fds));
+    if process.listen_fds > 0 {
+        plan.tell_own_pid("LISTEN_PID");
+    }
+    Ok(plan)
 }
 
 /// Keys of the caller are not the container's. Who executes a program in a container joins its keyring.

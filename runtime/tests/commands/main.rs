@@ -7,6 +7,7 @@
 
 mod bundle;
 mod fields;
+mod options;
 mod own_binary;
 mod refusals;
 mod terminal;

@@ -67,8 +67,7 @@ pub(super) fn plan(
     inherit: u32,
     warn: Warn<'_>,
 ) -> Result<Plan> {
-    let mut plan = Plan::new(run::exec(process)?);
-    plan.inherit(inherit);
+    let mut plan = run::begin(process, inherit)?;
     plan.push("be closed to the container's processes", Step::Dumpable(false));
     plan.push("close what is not needed in the container", Step::CloseOthers);
     let join = Step::JoinNamespace { fd: target.pidfd.clone(), kinds: target.kinds };
