@@ -288,3 +288,49 @@ fn limits_have_units() {
         assert!(line.contains("--memory"), "{line}");
     }
 }
+
+#[test]
+fn events_tell_what_is_used() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    let line: Value =
+        serde_json::from_str(&bundle.order(&["events", "--stats", bundle.id()]).good()).unwrap();
+    assert_eq!((&line["type"], &line["id"]), (&json!("stats"), &json!(bundle.id())));
+    let data = &line["data"];
+    assert_eq!(data["pids"]["current"], 1);
+    assert!(data["cpu"]["usage"]["total"].as_u64().unwrap() > 0, "{data}");
+    for place in ["/memory/usage/usage", "/memory/raw/anon", "/memory/cache", "/cpu/throttling/periods"] {
+        assert!(data.pointer(place).is_some_and(Value::is_u64), "{place} is missing: {data}");
+    }
+    assert!(data["blkio"]["ioServiceBytesRecursive"].is_array() && data["hugetlb"].is_object(), "{data}");
+
+    let child = bundle.command(&["events", "--interval", "20ms", bundle.id()]);
+    let mut child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    let first: Vec<_> = std::io::BufRead::lines(lines).take(3).map(Result::unwrap).collect();
+    assert!(first.iter().all(|line| line.contains("\"type\":\"stats\"")), "{first:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let line = bundle.order(&["events", "--interval", "0s", bundle.id()]).bad(2);
+    assert!(line.contains("--interval"), "{line}");
+}
+
+#[test]
+fn events_end_with_the_container_and_tell_of_memory_that_ran_out() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    std::os::unix::fs::symlink("busybox", bundle.path("rootfs/bin/tail")).unwrap();
+    bundle.config["linux"]["resources"] = json!({ "memory": { "limit": 16_777_216, "swap": 16_777_216 } });
+    // The second process has no memory left; the first lives on for a while.
+    bundle.script("while [ ! -e /tmp/go ]; do sleep 0.02; done; tail /dev/zero; sleep 0.3");
+    bundle.start();
+    let mut command = bundle.command(&["events", "--interval", "20ms", bundle.id()]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    lines.next().unwrap().unwrap();
+    bundle.order(&["exec", bundle.id(), "sh", "-c", "echo > /tmp/go"]).good();
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    let oom = json!({ "id": bundle.id(), "type": "oom" }).to_string();
+    assert!(rest.contains(&oom), "no oom among {} lines", rest.len());
+    child.wait().unwrap();
+}
