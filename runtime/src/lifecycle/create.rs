@@ -95,11 +95,12 @@ impl Runtime {
         way: Way,
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
+        // Before anything of ours is opened, whose number it might be taken for.
+        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
         let terminal = container.process.terminal.as_mut();
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
-        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
         container.process.listen_fds = options.listen_fds;
         let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
         let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
