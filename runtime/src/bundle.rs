@@ -22,16 +22,16 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads `DIR/config.json`.
+    /// Reads `DIR/config.json`, or another config for the bundle.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the JSON path of the field at fault.
-    pub fn load(dir: &Path) -> Result<Self> {
+    pub fn load(dir: &Path, config: Option<&Path>) -> Result<Self> {
         let absolute = dir.canonicalize().map_err(|error| {
             Error::new(ErrorKind::Config, format!("bundle {}: {error}", dir.display()))
                 .with_hint("--bundle names a directory that holds config.json")
         })?;
-        let path = absolute.join("config.json");
+        let path = config.map_or_else(|| absolute.join("config.json"), Path::to_owned);
         let text = read(&path).map_err(|error| {
             Error::new(ErrorKind::Config, format!("read {}: {error}", path.display()))
                 .with_hint("a bundle holds config.json beside its root file system")
@@ -89,7 +89,7 @@ mod tests {
     fn load(text: &str) -> Result<Bundle> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), text).unwrap();
-        Bundle::load(dir.path())
+        Bundle::load(dir.path(), None)
     }
 
     fn message(text: &str) -> String {
@@ -120,9 +120,9 @@ mod tests {
             assert_eq!(message(bad).lines().count(), 1, "{bad:?}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let error = Bundle::load(dir.path()).unwrap_err().to_string();
+        let error = Bundle::load(dir.path(), None).unwrap_err().to_string();
         assert!(error.contains("config.json") && error.contains("No such file"), "{error}");
-        assert!(Bundle::load(&dir.path().join("none")).is_err());
+        assert!(Bundle::load(&dir.path().join("none"), None).is_err());
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use cofferdam_caps::Sets;
 use cofferdam_cgroup::{Limits, devices};
 use cofferdam_lsm::Label;
+use cofferdam_lsm::selinux::Context;
 use cofferdam_mountfs::RootFs;
-use cofferdam_ns::{IdMaps, Namespaces, NsKind};
+use cofferdam_ns::{IdMaps, Namespaces, NsKind, TimeOffsets};
 use cofferdam_seccomp::Profile;
 use cofferdam_sys::rlimit::Rlimit;
+use cofferdam_sys::sched::{Attributes, IoClass};
 
 use crate::hooks::Hooks;
 
@@ -33,8 +35,14 @@ pub struct Container {
     pub join_namespaces: Vec<(NsKind, PathBuf)>,
     /// The id maps of a new user namespace.
     pub ids: Option<IdMaps>,
+    /// The clocks of a new time namespace.
+    pub clocks: Option<TimeOffsets>,
+    /// How its processes see the machine and its memory.
+    pub domain: Domain,
     /// The root file system.
     pub rootfs: RootFs,
+    /// The SELinux label that its new file systems give their files.
+    pub mount_label: Option<Context>,
     /// The control group.
     pub cgroup: CgroupPlan,
     /// `sethostname(2)`.
@@ -96,8 +104,41 @@ pub struct Process {
     pub rlimits: Vec<(u32, Rlimit)>,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adj: Option<i32>,
-    /// The AppArmor profile that the program is executed under.
+    /// The label of a security module that the program is executed under.
     pub label: Option<Label>,
+    /// How it is scheduled.
+    pub scheduling: Scheduling,
+    /// How many descriptors from number 3 on are told to it as those of `sd_listen_fds(3)`.
+    pub listen_fds: u32,
+}
+
+/// How a process is scheduled.
+#[derive(Debug, Clone, Default)]
+pub struct Scheduling {
+    /// `sched_setattr(2)`.
+    pub attributes: Option<Attributes>,
+    /// `ioprio_set(2)`.
+    pub io: Option<(IoClass, u8)>,
+    /// The processors of a process that joins the container.
+    pub affinity: Affinity,
+}
+
+/// The processors that a process may run on, as bits, the lowest first.
+#[derive(Debug, Clone, Default)]
+pub struct Affinity {
+    /// Until it is in the container's control group.
+    pub initial: Option<Vec<u64>>,
+    /// Afterwards.
+    pub last: Option<Vec<u64>>,
+}
+
+/// How the processes of a container see the machine and its memory.
+#[derive(Debug, Clone, Default)]
+pub struct Domain {
+    /// `personality(2)`.
+    pub personality: Option<u32>,
+    /// The mode, with its flags, and the nodes of `set_mempolicy(2)`.
+    pub memory_policy: Option<(i32, Vec<u64>)>,
 }
 
 /// The terminal of a process.

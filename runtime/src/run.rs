@@ -10,6 +10,8 @@ mod child;
 mod confine;
 mod control;
 mod limits;
+mod relay;
+mod scheduling;
 mod seccomp;
 mod terminal;
 
@@ -26,10 +28,12 @@ use crate::container::Process;
 use crate::spec::ContainerState;
 use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
-pub(crate) use child::{Additions, Surroundings, credentials, exec, keyring, plan, working_directory};
-pub(crate) use confine::{Confined, confirm};
+pub(crate) use child::{Additions, Surroundings, begin, credentials, keyring, plan, working_directory};
+pub(crate) use confine::{Confined, confirm, require_selinux};
 pub(crate) use control::{Control, Place, Site};
 pub(crate) use limits::lower as lower_limits;
+pub(crate) use relay::{Relay, own_size};
+pub(crate) use scheduling::lower as lower_scheduling;
 pub(crate) use seccomp::{Handover, prepare as prepare_filter};
 pub(crate) use terminal::in_container as terminal_in_container;
 
@@ -78,8 +82,12 @@ pub(crate) fn prepare_child(process: &Process, pid: i32, warn: &mut dyn FnMut(&s
     }
 }
 
-/// Waits for the container's first process, passing signals on to it.
-pub(crate) fn wait(child: &Child, signals: &Signals) -> cofferdam_sys::Result<Exit> {
+/// Waits for the container's first process, passing signals on to it, and the caller's terminal where it has
+/// one.
+pub(crate) fn wait(child: &Child, signals: &Signals, relay: Option<Relay>) -> cofferdam_sys::Result<Exit> {
+    if let Some(relay) = relay {
+        return relay.wait(child, signals);
+    }
     loop {
         match signals.next(child.pidfd())? {
             Wakeup::Ended => return child.wait(),
@@ -101,11 +109,16 @@ pub(crate) fn isolation(container: &Container) -> Result<Isolation> {
         new: container.new_namespaces,
         join: container.join_namespaces.iter().map(open).collect::<Result<_>>()?,
         ids: container.ids.clone(),
+        clocks: container.clocks,
         ..Isolation::default()
     };
     isolation.validate().map_err(start)?;
     Ok(isolation)
 }
+
+/// Why a scheduling policy may be refused.
+const REALTIME: &str =
+    "it takes CAP_SYS_NICE on the host, and on cgroup v1 linux.resources.cpu.realtimeRuntime";
 
 /// A failure of the child in words; that the program is missing is told in those that engines look for.
 pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
@@ -127,7 +140,8 @@ pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
         ),
         Failure::Step { about, errno, .. } => {
             let label = process.label.as_ref().filter(|label| label.about() == *about);
-            match label.and_then(|label| label.explain(*errno)) {
+            let scheduler = about.starts_with("process.scheduler") && *errno == Errno::EPERM;
+            match label.and_then(|label| label.explain(*errno)).or(scheduler.then_some(REALTIME)) {
                 Some(hint) => start(failure).with_hint(hint),
                 None => start(failure),
             }

@@ -162,6 +162,19 @@ pub fn write_once(fd: BorrowedFd<'_>, data: &[u8]) -> Result<()> {
     }
 }
 
+/// `fcntl(fd, F_SETFL, flags | O_NONBLOCK)`: reads and writes give `EAGAIN` where they would wait (`fcntl(2)`).
+///
+/// Of the open file, which other descriptors of it share.
+///
+/// # Errors
+/// As `fcntl(2)`.
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: takes no pointer.
+    let flags = check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: takes no pointer.
+    check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
 /// `ssize_t read(int fd, void *, size_t)`, tried again after a signal (`read(2)`).
 ///
 /// # Errors

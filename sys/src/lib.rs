@@ -26,6 +26,8 @@ pub mod net;
 pub mod nsfs;
 pub mod numa;
 pub mod open;
+pub mod own_binary;
+pub mod pattern;
 pub mod personality;
 pub mod pidfd;
 pub mod plan;

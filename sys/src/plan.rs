@@ -454,6 +454,7 @@ pub struct Plan {
     notes: usize,
     kept: Vec<At>,
     inherited: u32,
+    own_pid: Option<String>,
 }
 
 /// The plan asks for more than [`SLOTS`] descriptors or [`NOTES`] notes at once.
@@ -480,7 +481,18 @@ impl Plan {
             notes: 0,
             kept: Vec::new(),
             inherited: 0,
+            own_pid: None,
         }
+    }
+
+    /// Adds an entry to the program's environment: this name, with the child's own process id as it sees it.
+    pub fn tell_own_pid(&mut self, name: &str) {
+        self.own_pid = Some(name.to_owned());
+    }
+
+    /// The name of that entry.
+    pub(crate) fn own_pid(&self) -> Option<&str> {
+        self.own_pid.as_deref()
     }
 
     /// Lets the program inherit this many descriptors from number 3 on, as the caller has them.

@@ -53,11 +53,53 @@ pub fn priority(fd: BorrowedFd<'_>, timeout: Duration) -> Result<Priority> {
     }
 }
 
+bitflags::bitflags! {
+    /// What a descriptor is waited for: `POLL*`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Events: u16 {
+        /// `POLLIN`: there is something to read, or the end.
+        const IN = 1;
+        /// `POLLOUT`: something can be written.
+        const OUT = 4;
+        /// `POLLERR`, which is always waited for.
+        const ERR = 8;
+        /// `POLLHUP`, which is always waited for: the other end is closed.
+        const HUP = 16;
+        const _ = !0;
+    }
+}
+
+/// `poll(2)`: waits until something has happened to one of the descriptors, and gives what; `None` is left out.
+///
+/// # Errors
+/// `EINTR` when a signal was handled, `EINVAL` for more than may be open.
+pub fn wait<const N: usize>(wanted: [(Option<BorrowedFd<'_>>, Events); N]) -> Result<[Events; N]> {
+    let mut entries = wanted.map(|(fd, events)| libc::pollfd {
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+        events: events.bits().cast_signed(),
+        revents: 0,
+    });
+    let count = libc::nfds_t::try_from(N).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the array holds as many entries as are given.
+    check_int(unsafe { libc::poll(entries.as_mut_ptr(), count, -1) })?;
+    Ok(entries.map(|entry| Events::from_bits_retain(entry.revents.cast_unsigned())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn what_has_happened_is_told() {
+        let (read, write) = std::io::pipe().unwrap();
+        let wanted =
+            [(Some(read.as_fd()), Events::IN), (None, Events::IN), (Some(write.as_fd()), Events::OUT)];
+        assert_eq!(wait(wanted), Ok([Events::empty(), Events::empty(), Events::OUT]));
+        drop(write);
+        assert_eq!(wait([(Some(read.as_fd()), Events::IN)]), Ok([Events::HUP]));
+    }
 
     #[test]
     fn nothing_changes() {

@@ -1,6 +1,6 @@
 //! Waiting for a child and for signals at once, so that a foreground runtime can pass signals on.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::call::check_int;
 use crate::{Errno, Result};
@@ -79,7 +79,16 @@ impl Signals {
         }
     }
 
-    fn read(&self) -> Result<Option<i32>> {
+    /// The descriptor, which is readable while a signal waits.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The next signal that waits; `None` when there is none.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn read(&self) -> Result<Option<i32>> {
         let mut info = std::mem::MaybeUninit::<libc::signalfd_siginfo>::zeroed();
         let size = size_of::<libc::signalfd_siginfo>();
         // SAFETY: the kernel writes at most the size of the structure.

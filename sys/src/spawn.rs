@@ -37,6 +37,7 @@ pub(crate) use report::announce;
 
 pub use failure::Failure;
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -180,7 +181,7 @@ fn make<'plan>(
     first: Option<Namespaces>,
     wait: bool,
 ) -> Result<Spawning<'plan>> {
-    let arrays = Arrays::new(plan.exec());
+    let arrays = Arrays::of_plan(plan);
     let programs: Vec<Arrays> = plan.entries().iter().filter_map(Arrays::of_step).collect();
     let forks = first.is_some() || plan.forks();
 
@@ -387,11 +388,54 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
 pub(crate) struct Arrays {
     pub(crate) argv: Vec<*const libc::c_char>,
     pub(crate) envp: Vec<*const libc::c_char>,
+    /// An entry of the environment that the child completes.
+    own_pid: Option<OwnPid>,
+}
+
+/// `NAME=` and a place for the digits of the child's process id.
+struct OwnPid {
+    bytes: Box<[Cell<u8>]>,
+    digits: usize,
+}
+
+impl OwnPid {
+    fn new(name: &str) -> Self {
+        let text = name.bytes().chain(*b"=").map(Cell::new);
+        let place = std::iter::repeat_with(|| Cell::new(0)).take(12);
+        Self { bytes: text.chain(place).collect(), digits: name.len().saturating_add(1) }
+    }
+
+    /// Writes the caller's number. Allocates nothing.
+    fn complete(&self) {
+        let mut digits = [0; 10];
+        let number = file::decimal(std::process::id(), &mut digits);
+        for (place, digit) in self.bytes.iter().skip(self.digits).zip(number) {
+            place.set(*digit);
+        }
+    }
 }
 
 impl Arrays {
     fn new(exec: &Exec) -> Self {
-        Self { argv: pointers(&exec.args), envp: pointers(&exec.env) }
+        Self { argv: pointers(&exec.args), envp: pointers(&exec.env), own_pid: None }
+    }
+
+    fn of_plan(plan: &Plan) -> Self {
+        let own_pid = plan.own_pid().map(OwnPid::new);
+        let mut arrays = Self { own_pid, ..Self::new(plan.exec()) };
+        if let Some(entry) = &arrays.own_pid {
+            // In front of the null.
+            let last = arrays.envp.len().saturating_sub(1);
+            arrays.envp.insert(last, entry.bytes.as_ptr().cast());
+        }
+        arrays
+    }
+
+    /// Completes the entry that tells the child's own process id, where there is one.
+    pub(crate) fn complete(&self) {
+        if let Some(entry) = &self.own_pid {
+            entry.complete();
+        }
     }
 
     fn of_step(entry: &Entry) -> Option<Self> {

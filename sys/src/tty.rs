@@ -62,6 +62,52 @@ pub fn push_input(fd: BorrowedFd<'_>, byte: u8) -> Result<()> {
     check_int(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSTI, &raw const byte) }).map(drop)
 }
 
+/// `ioctl(fd, TIOCGWINSZ, &size)`: a terminal's size in characters, rows first; 0 is unknown (`ioctl_tty(2)`).
+///
+/// # Errors
+/// `ENOTTY` for a file that is no terminal.
+pub fn size(fd: BorrowedFd<'_>) -> Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request fills one winsize, which is valid for the call.
+    check_int(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// A terminal that gives every byte as it is typed and writes every byte as it is (`cfmakeraw(3)`); as it was
+/// before when dropped.
+#[derive(Debug)]
+pub struct Raw {
+    fd: OwnedFd,
+    before: libc::termios,
+}
+
+impl Raw {
+    /// Switches a terminal over, once what was written to it is out.
+    ///
+    /// # Errors
+    /// `ENOTTY` for a file that is no terminal, `EIO` for one whose other end is closed.
+    pub fn enter(fd: BorrowedFd<'_>) -> Result<Self> {
+        let own = fd.try_clone_to_owned().map_err(|error| crate::errno::from_io(&error))?;
+        // SAFETY: all-zero bytes are a valid termios.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: the call fills one termios, which is valid for it.
+        check_int(unsafe { libc::tcgetattr(own.as_raw_fd(), &raw mut before) })?;
+        let mut raw = before;
+        // SAFETY: the call changes one termios, which is valid for it.
+        unsafe { libc::cfmakeraw(&raw mut raw) };
+        // SAFETY: the call reads one termios, which is valid for it.
+        check_int(unsafe { libc::tcsetattr(own.as_raw_fd(), libc::TCSADRAIN, &raw const raw) })?;
+        Ok(Self { fd: own, before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: the call reads one termios, which is valid for it. It fails for a terminal that is gone.
+        unsafe { libc::tcsetattr(self.fd.as_raw_fd(), libc::TCSADRAIN, &raw const self.before) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +118,28 @@ mod tests {
         let null = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(set_size(null.as_fd(), 24, 80).unwrap_err(), crate::Errno::ENOTTY);
         assert_eq!(push_input(null.as_fd(), b'x').unwrap_err(), crate::Errno::ENOTTY);
+        assert_eq!(size(null.as_fd()).unwrap_err(), crate::Errno::ENOTTY);
+        assert_eq!(Raw::enter(null.as_fd()).unwrap_err(), crate::Errno::ENOTTY);
+    }
+
+    #[test]
+    fn a_terminal_has_a_size_and_is_raw_for_a_while() {
+        let Ok(ptmx) = std::fs::File::options().read(true).write(true).open("/dev/ptmx") else { return };
+        unlock(ptmx.as_fd()).unwrap();
+        let peer = peer(ptmx.as_fd()).unwrap();
+        set_size(peer.as_fd(), 11, 22).unwrap();
+        assert_eq!(size(ptmx.as_fd()).unwrap(), (11, 22));
+        let echoes = || {
+            // SAFETY: all-zero bytes are a valid termios, which the call fills.
+            let mut now: libc::termios = unsafe { std::mem::zeroed() };
+            // SAFETY: the termios is valid for the call.
+            check_int(unsafe { libc::tcgetattr(peer.as_raw_fd(), &raw mut now) }).unwrap();
+            now.c_lflag & libc::ECHO != 0
+        };
+        assert!(echoes());
+        let raw = Raw::enter(peer.as_fd()).unwrap();
+        assert!(!echoes());
+        drop(raw);
+        assert!(echoes());
     }
 }

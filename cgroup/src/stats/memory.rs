@@ -34,6 +34,11 @@ macro_rules! memory_stat {
         }
 
         impl MemoryStat {
+            /// Every field with the key that the file has for it.
+            pub fn fields(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($key, self.$field),)*]
+            }
+
             /// Reads the file's text.
             pub(crate) fn parse(text: &str) -> Result<Self> {
                 let value = |key| keyed("memory.stat", text, key).map(Option::unwrap_or_default);

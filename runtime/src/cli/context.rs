@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cofferdam_sys::{own_binary, prctl};
+
 use super::Globals;
 use super::log::{Level, Log};
 use crate::state::default_root;
@@ -11,16 +13,18 @@ use crate::{ContainerId, Error, ErrorKind, Result, Runtime};
 pub(super) struct Context {
     root: Option<PathBuf>,
     pub(super) log: Log,
+    /// Whether containers get no control group.
+    pub(super) no_cgroup: bool,
 }
 
 impl Context {
     pub(super) fn new(globals: &Globals) -> Result<Self> {
         let log = Log::open(globals.log.as_deref(), globals.log_format, globals.debug)?;
-        let context = Self { root: globals.root.clone(), log };
+        let context = Self { root: globals.root.clone(), log, no_cgroup: false };
         let manager = globals.cgroup_manager.as_deref().unwrap_or("cgroupfs");
         let refused = if globals.systemd_cgroup {
             Some("--systemd-cgroup".to_owned())
-        } else if manager == "cgroupfs" {
+        } else if matches!(manager, "cgroupfs" | "disabled") {
             None
         } else {
             Some(format!("--cgroup-manager {}", manager.escape_debug()))
@@ -30,12 +34,12 @@ impl Context {
                 let error =
                     Error::new(ErrorKind::Unsupported, format!("{option}: not supported by this build"))
                         .with_hint(
-                            "control groups are made directly; engines have a setting for that (cgroupfs)",
+                            "control groups are made directly (cgroupfs), for which engines have a setting, or not at all (disabled)",
                         );
                 context.log.write(Level::Error, &error.to_string());
                 Err(error)
             }
-            None => Ok(context),
+            None => Ok(Self { no_cgroup: manager == "disabled", ..context }),
         }
     }
 
@@ -45,6 +49,40 @@ impl Context {
             Some(root) => Runtime::new(root),
             None => Runtime::new(&default_root()?),
         }
+    }
+
+    /// How many descriptors a service manager has passed to this process (`sd_listen_fds(3)`).
+    pub(super) fn listen_fds(&self) -> Result<u32> {
+        let number = |name: &str| {
+            let text = std::env::var(name).ok()?;
+            Some(text.parse::<u32>().map_err(|_| {
+                Error::new(ErrorKind::Usage, format!("{name}: `{}` is no number", text.escape_debug()))
+            }))
+        };
+        match (number("LISTEN_PID").transpose()?, number("LISTEN_FDS").transpose()?) {
+            // Meant for another process, which has the environment from its parent as this one has.
+            (Some(pid), Some(count)) if pid != std::process::id() => {
+                self.debug(&format!("{count} descriptors are for process {pid}: not passed on"));
+                Ok(0)
+            }
+            (_, count) => Ok(count.unwrap_or(0)),
+        }
+    }
+
+    /// Makes certain that no process of a container can write this program's own file: executes it again in a
+    /// sealed way where its entry point has not done so already.
+    pub(super) fn seal() -> Result<()> {
+        let failed = |number| {
+            let what = format!("seal the own binary: {}", cofferdam_sys::errno::describe(number));
+            Error::new(ErrorKind::System, what).with_hint(
+                "keep it where the caller cannot write: on a read-only mount, immutable, or another user's",
+            )
+        };
+        if !own_binary::is_sealed().map_err(failed)? {
+            own_binary::execute_sealed().map_err(failed)?;
+        }
+        // Executed by its descriptor, it has that one's number for a name.
+        prctl::set_name(c"cofferdam").map_err(failed)
     }
 
     /// Writes a warning to the log or, without one, to standard error.

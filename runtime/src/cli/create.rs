@@ -44,13 +44,22 @@ pub(super) struct Options {
     /// Leave the container in the caller's session keyring.
     #[arg(long)]
     no_new_keyring: bool,
+    /// A config in place of the bundle's config.json.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A unix socket that is sent a pidfd of the container's first process.
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+    /// Ignored: orphans are never this program's to reap.
+    #[arg(long, hide = true)]
+    no_subreaper: bool,
     /// Refused: without `pivot_root(2)` the old root stays in reach.
     #[arg(long, hide = true)]
     no_pivot: bool,
 }
 
 impl Options {
-    pub(super) fn lower(&self) -> Result<CreateOptions> {
+    pub(super) fn lower(&self, context: &Context) -> Result<CreateOptions> {
         if self.no_pivot {
             return Err(Error::new(ErrorKind::Unsupported, "--no-pivot: not supported")
                 .with_hint("without pivot_root(2) a container can reach the host's root"));
@@ -59,15 +68,20 @@ impl Options {
         options.console_socket.clone_from(&self.console_socket);
         options.pid_file.clone_from(&self.pid_file);
         options.preserve_fds = self.preserve_fds;
+        options.listen_fds = context.listen_fds()?;
         options.no_new_keyring = self.no_new_keyring;
+        options.config.clone_from(&self.config);
+        options.pidfd_socket.clone_from(&self.pidfd_socket);
+        options.no_cgroup = context.no_cgroup;
         Ok(options)
     }
 }
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let Create { target, options } = arguments(words)?;
     let id = id(&target.id)?;
-    let options = options.lower()?;
+    let options = options.lower(context)?;
     context.runtime()?.create(&id, &target.bundle, &options, &mut |warning| context.warn(warning))?;
     context.debug(&format!("container {id} is created"));
     Ok(0)

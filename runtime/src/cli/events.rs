@@ -1,10 +1,13 @@
 //! `events`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Parser;
-use serde_json::{Value, json};
+use cofferdam_cgroup::Stats;
+use cofferdam_cgroup::stats::IoStats;
+use serde_json::{Map, Value, json};
 
 use super::arguments;
 use super::context::{Context, id};
@@ -29,21 +32,30 @@ pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
     let id = id(&events.id)?;
     let interval = interval(&events.interval)?;
     let runtime = context.runtime()?;
-    loop {
-        let line = json!({ "type": "stats", "id": id.as_str(), "data": data(&runtime.stats(&id)?) });
+    let mut killed = None;
+    for number in 0u64.. {
+        let stats = match runtime.stats(&id) {
+            // The container has ended, or was deleted, since the last line.
+            Err(error) if number > 0 && error.kind() != ErrorKind::System => break,
+            other => other?,
+        };
+        let now = stats.memory.as_ref().map(|memory| memory.oom_kill);
+        if !events.stats && killed.is_some() && now > killed {
+            print_text(&json!({ "type": "oom", "id": id.as_str() }).to_string())?;
+        }
+        killed = now.or(killed);
+        let line = json!({ "type": "stats", "id": id.as_str(), "data": data(&stats) });
         print_text(&line.to_string())?;
         if events.stats {
-            return Ok(0);
+            break;
         }
         std::thread::sleep(interval);
-        if runtime.state(&id)?.pid == 0 {
-            return Ok(0);
-        }
     }
+    Ok(0)
 }
 
 /// The fields that engines read, in the conventional shape and units: nanoseconds and bytes.
-fn data(stats: &cofferdam_cgroup::Stats) -> Value {
+fn data(stats: &Stats) -> Value {
     let nanoseconds = |us: u64| us.saturating_mul(1000);
     let cpu = stats.cpu.unwrap_or_default();
     json!({
@@ -60,11 +72,32 @@ fn data(stats: &cofferdam_cgroup::Stats) -> Value {
             },
         },
         "memory": stats.memory.as_ref().map(|memory| json!({
-            "usage": { "usage": memory.current, "max": memory.peak.unwrap_or(0) },
-            "swap": { "usage": memory.swap_current.unwrap_or(0) },
+            "cache": memory.stat.file,
+            "usage": { "usage": memory.current, "max": memory.peak.unwrap_or(0), "failcnt": memory.oom },
+            "swap": { "usage": memory.swap_current.unwrap_or(0), "max": memory.swap_peak.unwrap_or(0) },
+            "raw": memory.stat.fields().into_iter().collect::<BTreeMap<_, _>>(),
         })),
         "pids": stats.pids.as_ref().map(|pids| json!({ "current": pids.current })),
+        "blkio": {
+            "ioServiceBytesRecursive": blkio(stats, |io| [io.rbytes, io.wbytes, io.dbytes]),
+            "ioServicedRecursive": blkio(stats, |io| [io.rios, io.wios, io.dios]),
+        },
+        "hugetlb": stats.hugetlb.iter().map(|huge| (huge.size.clone(), json!({
+            "usage": huge.current, "max": huge.peak.unwrap_or(0), "failcnt": huge.refused,
+        }))).collect::<Map<_, _>>(),
+        "intel_rdt": {},
     })
+}
+
+/// One entry for each disk and kind of work.
+fn blkio(stats: &Stats, values: fn(&IoStats) -> [u64; 3]) -> Vec<Value> {
+    let of_disk = |io: &IoStats| {
+        let device = io.device;
+        ["Read", "Write", "Discard"].into_iter().zip(values(io)).map(move |(op, value)| {
+            json!({ "major": device.major, "minor": device.minor, "op": op, "value": value })
+        })
+    };
+    stats.io.iter().flat_map(of_disk).collect()
 }
 
 /// A number with `ms`, `s`, `m` or `h`.

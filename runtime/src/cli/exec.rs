@@ -38,6 +38,9 @@ struct Exec {
     /// The AppArmor profile.
     #[arg(long, value_name = "NAME")]
     apparmor: Option<String>,
+    /// The SELinux label.
+    #[arg(long, value_name = "LABEL")]
+    process_label: Option<String>,
     /// Let it gain no privileges.
     #[arg(long)]
     no_new_privs: bool,
@@ -53,6 +56,12 @@ struct Exec {
     /// How many descriptors from number 3 on it inherits.
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
+    /// A unix socket that is sent a pidfd of the process.
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+    /// Run it in a cgroup that is there below the container's.
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<String>,
     /// Go on with a paused container; the program runs once it is resumed.
     #[arg(long)]
     ignore_paused: bool,
@@ -67,6 +76,7 @@ struct Exec {
 const OTHER_FAILURE: u8 = 255;
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let exec: Exec = arguments(words)?;
     run(context, &exec).map_err(|error| match error.exit_status() {
         1 => error.with_status(OTHER_FAILURE),
@@ -87,6 +97,7 @@ fn run(context: &Context, exec: &Exec) -> Result<u8> {
             tty: exec.tty,
             caps: exec.cap.clone(),
             apparmor: exec.apparmor.clone(),
+            selinux: exec.process_label.clone(),
             no_new_privs: exec.no_new_privs,
         }),
     };
@@ -94,6 +105,9 @@ fn run(context: &Context, exec: &Exec) -> Result<u8> {
     options.console_socket.clone_from(&exec.console_socket);
     options.pid_file.clone_from(&exec.pid_file);
     options.preserve_fds = exec.preserve_fds;
+    options.listen_fds = context.listen_fds()?;
+    options.pidfd_socket.clone_from(&exec.pidfd_socket);
+    options.cgroup.clone_from(&exec.cgroup);
     options.ignore_paused = exec.ignore_paused;
     options.detach = exec.detach;
     let mut warn = |warning: &str| context.warn(warning);

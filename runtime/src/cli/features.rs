@@ -9,6 +9,7 @@ use super::arguments;
 use super::context::Context;
 use super::state::print;
 use crate::Result;
+use crate::spec::{MemoryPolicyFlag, MemoryPolicyMode};
 
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam features", about = "Print what this build and this kernel can do, as JSON")]
@@ -83,11 +84,13 @@ fn features() -> Result<Value> {
         "linux": {
             "namespaces": namespaces(),
             "capabilities": caps,
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
             "seccomp": seccomp()?,
             "apparmor": { "enabled": true },
-            "selinux": { "enabled": false },
+            "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
+            "memoryPolicy": { "modes": words(MemoryPolicyMode::WORDS), "flags": words(MemoryPolicyFlag::WORDS) },
+            "netDevices": { "enabled": false },
             "mountExtensions": { "idmap": { "enabled": idmap()? } },
         },
         "annotations": {
@@ -95,6 +98,10 @@ fn features() -> Result<Value> {
         },
         "potentiallyUnsafeConfigAnnotations": [],
     }))
+}
+
+fn words<T>(list: &[(&'static str, T)]) -> Vec<&'static str> {
+    list.iter().map(|(word, _)| *word).collect()
 }
 
 /// Whether mounts can have id maps, which came with `mount_setattr(2)`.
@@ -136,7 +143,7 @@ fn seccomp() -> Result<Value> {
 }
 
 /// The kinds that this kernel has, by the names of the config.
-fn namespaces() -> Vec<&'static str> {
+pub(super) fn namespaces() -> Vec<&'static str> {
     let kinds = [
         ("cgroup", "cgroup"),
         ("ipc", "ipc"),

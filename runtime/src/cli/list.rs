@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use super::arguments;
 use super::context::Context;
-use super::state::{print, print_text};
+use super::state::print_text;
 use crate::Result;
 use crate::lifecycle::Listed;
 
@@ -59,9 +59,10 @@ pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
     print_text(&table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())).map(|()| 0)
 }
 
-/// Columns that are as wide as their widest cell; the last is not padded.
+/// Columns that are as wide as their widest cell and wide enough for what callers look for when there are no
+/// rows; the last is not padded.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0usize; N];
+    let mut widths = [9usize; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -74,11 +75,6 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints a value as JSON or leaves it to the caller.
-pub(super) fn json_or(format: Format, value: &impl serde::Serialize) -> Result<bool> {
-    if format == Format::Json { print(value).map(|()| true) } else { Ok(false) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +83,9 @@ mod tests {
     fn columns_line_up() {
         let rows = [["ID", "PID", "S"], ["a", "1234567", "running"], ["longer", "1", ""]];
         let rows = rows.map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "ID       PID       S\na        1234567   running\nlonger   1");
+        let wanted = "ID          PID         S\na           1234567     running\nlonger      1";
+        assert_eq!(table(&rows), wanted);
+        let header = [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
+        assert_eq!(table(&header), "ID          PID         STATUS      BUNDLE      CREATED     OWNER");
     }
 }

@@ -8,6 +8,7 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod hardened;
 mod kill;
 mod list;
 mod log;
@@ -50,14 +51,17 @@ struct Globals {
     /// Use systemd to make control groups (not supported by this build).
     #[arg(long)]
     systemd_cgroup: bool,
-    /// Who makes control groups: `cgroupfs`.
+    /// Who makes control groups: `cgroupfs`, or nobody: `disabled`.
     #[arg(long, value_name = "NAME")]
     cgroup_manager: Option<String>,
     /// Ignored: what the caller may do is found out.
     #[arg(long, value_name = "BOOL", hide = true)]
     rootless: Option<String>,
+    /// Ignored: nothing is checkpointed by this build.
+    #[arg(long, value_name = "FILE", hide = true)]
+    criu: Option<PathBuf>,
     /// Print the version.
-    #[arg(short, long)]
+    #[arg(short, short_alias = 'V', long)]
     version: bool,
     #[command(subcommand)]
     command: Option<Command>,

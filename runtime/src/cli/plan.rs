@@ -16,11 +16,14 @@ use crate::bundle::Bundle;
 struct Plan {
     #[command(flatten)]
     target: Target,
+    /// A config in place of the bundle's config.json.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
 }
 
 pub(super) fn act(_: &Context, words: &[OsString]) -> Result<u8> {
-    let Plan { target } = arguments(words)?;
+    let Plan { target, config } = arguments(words)?;
     let id = id(&target.id)?;
-    let container = crate::lower(&Bundle::load(&target.bundle)?, &id)?;
+    let container = crate::lower(&Bundle::load(&target.bundle, config.as_deref())?, &id)?;
     print_text(&format!("{container:#?}")).map(|()| 0)
 }

@@ -7,7 +7,7 @@ use clap::Parser;
 
 use super::arguments;
 use super::context::{Context, id};
-use super::list::{Format, json_or};
+use super::list::Format;
 use super::state::print_text;
 use crate::{Error, ErrorKind, Result};
 
@@ -27,8 +27,8 @@ struct Ps {
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
     let ps: Ps = arguments(words)?;
     let pids = context.runtime()?.processes(&id(&ps.id)?)?;
-    if json_or(ps.format, &pids)? {
-        return Ok(0);
+    if ps.format == Format::Json {
+        return print_text(&serde_json::Value::from(pids).to_string()).map(|()| 0);
     }
     let options = if ps.options.is_empty() { vec!["-ef".to_owned()] } else { ps.options };
     let output = Command::new("ps").args(options).output();

@@ -26,9 +26,10 @@ struct Run {
 }
 
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
+    Context::seal()?;
     let run: Run = arguments(words)?;
     let id = id(&run.target.id)?;
-    let (options, mode) = (run.options.lower()?, RunMode::new(run.detach, run.keep));
+    let (options, mode) = (run.options.lower(context)?, RunMode::new(run.detach, run.keep));
     let mut warn = |warning: &str| context.warn(warning);
     let exit = context.runtime()?.run(&id, &run.target.bundle, &options, mode, &mut warn)?;
     Ok(exit.status())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::arguments;
 use super::context::Context;
+use super::hardened::{self, Ids};
 use crate::{Error, ErrorKind, Result};
 
 #[derive(Debug, Parser)]
@@ -19,16 +20,26 @@ struct Spec {
     #[arg(short, long, default_value = ".", value_name = "DIR")]
     bundle: PathBuf,
     /// One that a user without root can run.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "hardened")]
     rootless: bool,
+    /// One with every defence that a config can ask for.
+    #[arg(long)]
+    hardened: bool,
+    /// With --hardened: the host's ids that the container's are mapped to [default: of /etc/subuid and /etc/subgid].
+    #[arg(long, value_name = "FIRST[:COUNT]", requires = "hardened")]
+    ids: Option<String>,
 }
 
 pub(super) fn act(_: &Context, words: &[OsString]) -> Result<u8> {
-    let Spec { bundle, rootless } = arguments(words)?;
+    let Spec { bundle, rootless, hardened, ids } = arguments(words)?;
     let mut config = conventional();
     if rootless {
         let ids = std::fs::metadata("/proc/self").map_err(|error| fail(&bundle, &error))?;
         without_root(&mut config, ids.uid(), ids.gid());
+    }
+    if hardened {
+        let ids = ids.as_deref().map_or_else(Ids::of_caller, Ids::parse)?;
+        hardened::harden(&mut config, ids);
     }
     let path = bundle.join("config.json");
     // Never over one that is there.
@@ -132,7 +143,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir(dir.path().join("rootfs")).unwrap();
             std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-            let bundle = crate::bundle::Bundle::load(dir.path()).unwrap();
+            let bundle = crate::bundle::Bundle::load(dir.path(), None).unwrap();
             crate::lower(&bundle, &"box".parse().unwrap()).unwrap();
             serde_json::from_value::<oci_spec::runtime::Spec>(config.clone()).unwrap();
         }

@@ -22,14 +22,14 @@ struct Update {
     /// A file with the limits as JSON, as linux.resources has them; `-` for standard input.
     #[arg(short, long, value_name = "FILE")]
     resources: Option<PathBuf>,
-    /// Memory in bytes; -1 for no limit.
-    #[arg(long, value_name = "BYTES")]
+    /// Memory in bytes, or with a unit as 512m; -1 for no limit.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<i64>,
     /// Memory that is kept from reclaim, in bytes.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_reservation: Option<i64>,
     /// Memory and swap together in bytes; -1 for no limit.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_swap: Option<i64>,
     /// Processes; -1 for no limit.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -61,6 +61,18 @@ struct Update {
     /// Realtime limits of cgroup v1.
     #[arg(long, hide = true)]
     cpu_rt_runtime: Option<i64>,
+    /// Limits of the kernel's memory, which Linux has no more: ignored, with a warning.
+    #[arg(long, hide = true, value_parser = bytes)]
+    kernel_memory: Option<i64>,
+    /// Limits of the kernel's memory, which Linux has no more: ignored, with a warning.
+    #[arg(long, hide = true, value_parser = bytes)]
+    kernel_memory_tcp: Option<i64>,
+    /// Refused: shares of caches are not set by this build.
+    #[arg(long, hide = true)]
+    l3_cache_schema: Option<String>,
+    /// Refused: shares of memory bandwidth are not set by this build.
+    #[arg(long, hide = true)]
+    mem_bw_schema: Option<String>,
     /// Relative share of block devices.
     #[arg(long, value_name = "WEIGHT")]
     blkio_weight: Option<u16>,
@@ -71,6 +83,12 @@ struct Update {
 pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
     let update: Update = arguments(words)?;
     let id = id(&update.id)?;
+    if update.l3_cache_schema.is_some() || update.mem_bw_schema.is_some() {
+        return Err(Error::new(ErrorKind::Unsupported, "--l3-cache-schema, --mem-bw-schema: not supported"));
+    }
+    if update.kernel_memory.is_some() || update.kernel_memory_tcp.is_some() {
+        context.warn("--kernel-memory, --kernel-memory-tcp: ignored, Linux has no such limit since 5.16");
+    }
     let resources = match &update.resources {
         Some(path) => read(path)?,
         None => update.flags()?,
@@ -113,6 +131,23 @@ impl Update {
     }
 }
 
+/// A number of bytes: plain, or with a unit of powers of 1024 such as `512m`, `1G`, `2KiB`.
+fn bytes(text: &str) -> std::result::Result<i64, String> {
+    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let lower = unit.to_ascii_lowercase();
+    let power = match lower.strip_suffix("ib").or(lower.strip_suffix('b')).unwrap_or(&lower) {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(format!("`{unit}` is no unit: one of k, m, g, t")),
+    };
+    let number: i64 = number.trim().parse().map_err(|_| format!("`{number}` is no whole number"))?;
+    number.checked_mul(1024_i64.pow(power)).ok_or_else(|| "is too much".to_owned())
+}
+
 fn read(path: &Path) -> Result<LinuxResources> {
     let fail = |why: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Config, format!("--resources {}: {why}", path.display()))
@@ -134,6 +169,16 @@ mod tests {
         let words: Vec<&str> = ["update"].iter().chain(words).copied().collect();
         let update = Update::try_parse_from(words).unwrap();
         update.flags().map(|resources| serde_json::to_value(resources).unwrap())
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, wanted) in [("7", 7), ("-1", -1), ("2k", 2048), ("1MiB", 1 << 20), ("3gb", 3 << 30)] {
+            assert_eq!(bytes(text), Ok(wanted), "{text}");
+        }
+        for bad in ["", "x", "1x", "k", "1.5g", "99999999999t", "1ii"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

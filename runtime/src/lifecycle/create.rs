@@ -1,15 +1,16 @@
 //! `create`: everything up to the program, which waits to be started.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use cofferdam_cgroup::Limits;
 use cofferdam_mountfs::{Host, RootSource};
 use cofferdam_ns::Isolation;
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 
-use super::{Runtime, Warn, pid_file};
+use super::console::Console;
+use super::{Runtime, Warn, pid_file, pidfd_socket};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
@@ -25,8 +26,28 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// How many descriptors from number 3 on the container inherits.
     pub preserve_fds: u32,
+    /// How many descriptors from number 3 on are passed on as those of `sd_listen_fds(3)`, before those of
+    /// `preserve_fds`.
+    pub listen_fds: u32,
     /// Leaves the container in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// A config in place of the bundle's `config.json`.
+    pub config: Option<PathBuf>,
+    /// A socket that is sent a pidfd of the container's first process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Makes no control group: what the config says of one is not enforced, and a warning says so.
+    pub no_cgroup: bool,
+}
+
+/// Which command makes a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `create`: it waits to be started.
+    Create,
+    /// `run --detach`.
+    Detached,
+    /// `run`, which stays until its end.
+    Foreground,
 }
 
 /// A container on its way: what has been made so far, so that it can be unmade.
@@ -38,6 +59,10 @@ pub(super) struct Attempt<'root> {
     pub(super) control: Control,
     pub(super) confined: Option<Confined>,
     pub(super) handover: Option<Handover>,
+    /// Where the master of its terminal comes, for who passes it on.
+    pub(super) terminal: Option<UnixStream>,
+    /// Who is sent a pidfd.
+    pub(super) pidfd_socket: Option<UnixStream>,
     pub(super) directory: Locked<'root>,
     pub(super) record: Record,
     pub(super) state: State,
@@ -55,7 +80,7 @@ impl Runtime {
         options: &CreateOptions,
         warn: Warn<'_>,
     ) -> Result<()> {
-        let mut attempt = self.attempt(id, bundle, options, true, warn)?;
+        let mut attempt = self.attempt(id, bundle, options, Way::Create, warn)?;
         match create(&mut attempt, options, warn) {
             Ok(()) => Ok(()),
             Err(error) => Err(attempt.undo(error, warn)),
@@ -68,37 +93,51 @@ impl Runtime {
         id: &ContainerId,
         bundle: &Path,
         options: &CreateOptions,
-        gate: bool,
+        way: Way,
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
-        let bundle = Bundle::load(bundle)?;
-        let container = crate::lower(&bundle, id)?;
-        let console = console(container.process.terminal.is_some(), options.console_socket.as_deref())?;
-        check_preserved(options.preserve_fds)?;
+        // Before anything of ours is opened, whose number it might be taken for.
+        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
+        let bundle = Bundle::load(bundle, options.config.as_deref())?;
+        let mut container = crate::lower(&bundle, id)?;
+        let terminal = container.process.terminal.as_mut();
+        let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
+        container.process.listen_fds = options.listen_fds;
+        let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
+        let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
+        if options.no_cgroup && container.cgroup.limits != Limits::default() {
+            warn("linux.resources: not enforced, as no cgroup is to be made");
+        }
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
+        run::require_selinux(container.mount_label.as_ref())?;
         let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
 
         self.sweep(id)?;
         let directory = self.root.create(id)?;
-        let site = Site::find(&container.cgroup)?;
         let record = record(&container, id, site.place().cloned());
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
         // finds it.
         let prepared = directory
             .save(&record)
-            .and_then(|()| if gate { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) })
+            .and_then(|()| {
+                if way == Way::Create { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) }
+            })
             .and_then(|gate| {
                 let around = Surroundings {
                     state: state.clone(),
                     gate,
-                    console,
+                    console: console.child,
                     inherit: options.preserve_fds,
                     keyring: !options.no_new_keyring,
                 };
-                let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
+                let additions = Additions {
+                    filter: filter.as_ref(),
+                    confined: confined.as_ref(),
+                    domain: &container.domain,
+                };
                 run::plan(&container, &isolation, root, &additions, id, &around, warn)
             })
             .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));
@@ -111,6 +150,8 @@ impl Runtime {
                 control,
                 confined,
                 handover,
+                terminal: console.own,
+                pidfd_socket,
                 directory,
                 record,
                 state,
@@ -138,8 +179,19 @@ impl Attempt<'_> {
 }
 
 fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let Attempt { bundle, container, isolation, plan, control, handover, directory, record, state, .. } =
-        attempt;
+    let Attempt {
+        bundle,
+        container,
+        isolation,
+        plan,
+        control,
+        handover,
+        pidfd_socket,
+        directory,
+        record,
+        state,
+        ..
+    } = attempt;
     let mut spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
     // Beside the child's work.
     directory.save_config(&bundle.text)?;
@@ -148,6 +200,9 @@ fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) ->
     directory.save(&Record { init: Some(identify(pid)?), ..record.clone() })?;
     if let Some(path) = &options.pid_file {
         pid_file::write(path, pid)?;
+    }
+    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
+        pidfd_socket::send(socket, pidfd)?;
     }
     // The container outlives this command from here on.
     spawning.keep();
@@ -176,25 +231,6 @@ fn root_path(source: &RootSource) -> PathBuf {
     match source {
         RootSource::Directory(path) | RootSource::Image(path) => path.clone(),
         _ => PathBuf::new(),
-    }
-}
-
-/// Connects to the console socket.
-pub(super) fn console(terminal: bool, socket: Option<&Path>) -> Result<Option<At>> {
-    match (terminal, socket) {
-        (false, None) => Ok(None),
-        (true, None) => Err(Error::new(ErrorKind::Usage, "process.terminal needs --console-socket")
-            .with_hint("a process that this command does not wait for can have no terminal of the caller's")),
-        (false, Some(_)) => Err(Error::new(ErrorKind::Usage, "--console-socket needs process.terminal")
-            .with_hint("set process.terminal (exec: --tty), or leave the socket out")),
-        (true, Some(path)) => match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(At::from(OwnedFd::from(stream)))),
-            Err(error) => {
-                let what = format!("--console-socket {}: {error}", path.display());
-                Err(Error::new(ErrorKind::Usage, what)
-                    .with_hint("it names a unix stream socket that somebody listens on"))
-            }
-        },
     }
 }
 

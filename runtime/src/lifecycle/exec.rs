@@ -11,6 +11,7 @@
 //! `ptrace(2)` and `/proc/PID/fd`, and holds no descriptor but the pidfd and its report (CVE-2016-9962,
 //! CVE-2024-21626).
 
+mod affinity;
 mod plan;
 mod process;
 
@@ -21,14 +22,16 @@ use cofferdam_sys::process::{Exit, pidfd_send_signal};
 use cofferdam_sys::signal::Signals;
 use cofferdam_sys::spawn::Child;
 
-use super::create::{check_preserved, console};
-use super::{Runtime, Warn, look, pid_file, wrong_status};
+use super::console::Console;
+use super::create::check_preserved;
+use super::{Runtime, Warn, look, pid_file, pidfd_socket, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
-use crate::run::{self, Additions, Confined, Control};
+use crate::run::{self, Additions, Confined, Control, Relay};
 use crate::spec::ContainerState;
 use crate::state::Status;
 use crate::{ContainerId, Result};
+use affinity::InitialAffinity;
 
 pub use process::{ExecArgs, ExecProcess};
 
@@ -46,6 +49,13 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// Goes on with a container that is paused; the process then runs once it is resumed.
     pub ignore_paused: bool,
+    /// How many descriptors from number 3 on are passed on as those of `sd_listen_fds(3)`, before those of
+    /// `preserve_fds`.
+    pub listen_fds: u32,
+    /// A socket that is sent a pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// A cgroup below the container's that it is born in; it must be there.
+    pub cgroup: Option<String>,
     /// Returns once the program runs.
     pub detach: bool,
 }
@@ -63,13 +73,13 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Exit> {
         // Read before anything of ours is opened, whose number it might be taken for.
-        check_preserved(options.preserve_fds)?;
+        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
-        let child = self.join(id, process, options, warn)?;
+        let (child, relay) = self.join(id, process, options, warn)?;
         if options.detach {
             return Ok(Exit::Code(0));
         }
-        run::wait(&child, &signals).map_err(|number| run::os("wait for the process", number))
+        run::wait(&child, &signals, relay).map_err(|number| run::os("wait for the process", number))
     }
 
     /// Up to the program.
@@ -79,7 +89,7 @@ impl Runtime {
         process: &ExecProcess,
         options: &ExecOptions,
         warn: Warn<'_>,
-    ) -> Result<Child> {
+    ) -> Result<(Child, Option<Relay>)> {
         let directory = self.root.container(id)?;
         let (record, status) = look(&directory)?;
         match status {
@@ -101,21 +111,38 @@ impl Runtime {
         let pidfd = init.open()?.ok_or_else(stopped)?;
 
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
-        let process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
+        let mut process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
+        let domain = lower::domain(&bundle.spec)?;
+        process.listen_fds = options.listen_fds;
+        let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
         let seccomp = lower::lower_seccomp(&bundle)?;
         let (filter, mut handover) = run::prepare_filter(seccomp.as_ref())?;
         let confined = process.label.as_ref().map(Confined::new).transpose()?;
-        let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
-        let console = console(process.terminal.is_some(), options.console_socket.as_deref())?;
+        let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref(), domain: &domain };
+        let socket = options.console_socket.as_deref();
+        let console = Console::of(process.terminal.as_mut(), socket, !options.detach)?;
         let target = plan::Target::of(init.pid, pidfd);
-        let plan =
-            plan::plan(&process, &target, &additions, id, console.as_ref(), options.preserve_fds, warn)?;
-        let control = Control::open(record.cgroup.as_ref())?;
+        let plan = plan::plan(
+            &process,
+            &target,
+            &additions,
+            id,
+            console.child.as_ref(),
+            options.preserve_fds,
+            warn,
+        )?;
+        let control = match &options.cgroup {
+            Some(below) => Control::below(record.cgroup.as_ref(), below)?,
+            None => Control::open(record.cgroup.as_ref())?,
+        };
 
         let failed = |failure| run::child_failure(&process, &failure);
-        let mut spawning = Isolation::default()
+        let initial = InitialAffinity::take(&process.scheduling.affinity)?;
+        let spawned = Isolation::default()
             .spawn(&plan, control.fd())
-            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()))?;
+            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()));
+        drop(initial);
+        let mut spawning = spawned?;
         control.admit(spawning.pid())?;
         run::prepare_child(&process, spawning.pid(), warn)?;
         spawning.release().map_err(failed)?;
@@ -124,15 +151,19 @@ impl Runtime {
             handover.pass_on(&spawning, id.as_str(), ContainerState::Running)?;
         }
         let child = spawning.finish().map_err(failed)?;
-        if let Err(error) = run::confirm(confined.as_ref(), pid, warn) {
+        let relay = run::confirm(confined.as_ref(), pid, warn)
+            .and_then(|()| console.own.as_ref().map(Relay::begin).transpose());
+        let relay = relay.inspect_err(|_| {
             // Ours to wait for; both fail only when it has ended.
             let _ = pidfd_send_signal(child.pidfd(), SIGKILL);
             let _ = child.wait();
-            return Err(error);
+        })?;
+        if let Some(socket) = &pidfd_socket {
+            pidfd_socket::send(socket, child.pidfd())?;
         }
         if let Some(path) = &options.pid_file {
             pid_file::write(path, pid)?;
         }
-        Ok(child)
+        Ok((child, relay))
     }
 }

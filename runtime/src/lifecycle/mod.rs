@@ -3,6 +3,7 @@
 //! [`Runtime`] holds the directory of all containers. Each command opens what is kept of a container, locks it
 //! when it changes something, works out the status, and acts.
 
+mod console;
 mod create;
 mod delete;
 mod events;
@@ -11,6 +12,7 @@ mod kill;
 mod list;
 mod pause;
 mod pid_file;
+mod pidfd_socket;
 mod run;
 mod start;
 mod update;

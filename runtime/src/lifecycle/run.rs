@@ -5,9 +5,9 @@ use std::path::Path;
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::signal::Signals;
 
-use super::create::{Attempt, CreateOptions};
-use super::{Runtime, Warn, delete, kill, pid_file, start};
-use crate::run;
+use super::create::{Attempt, CreateOptions, Way};
+use super::{Runtime, Warn, delete, kill, pid_file, pidfd_socket, start};
+use crate::run::{self, Relay};
 use crate::state::{Record, State, Status, identify};
 use crate::{ContainerId, Error, ErrorKind, Result};
 
@@ -41,7 +41,8 @@ impl Runtime {
         mode: RunMode,
         warn: Warn<'_>,
     ) -> Result<Exit> {
-        let mut attempt = self.attempt(id, bundle, options, false, warn)?;
+        let way = if mode.detach { Way::Detached } else { Way::Foreground };
+        let mut attempt = self.attempt(id, bundle, options, way, warn)?;
         // Taken before the child exists, so that no signal for it is lost.
         let signals = match Signals::take() {
             Ok(signals) => signals,
@@ -51,21 +52,27 @@ impl Runtime {
             Ok(running) => running,
             Err(error) => return Err(attempt.undo(error, warn)),
         };
-        let Attempt { bundle, container, plan, directory, control, .. } = attempt;
+        let Attempt { bundle, container, plan, directory, control, terminal, .. } = attempt;
         let running = State::new(&record, Status::Running);
-        if let Err(error) = start::poststart(&record, &container.hooks.poststart, &running) {
-            return Err(match delete::remove(directory, &record, control, warn) {
-                Ok(()) => error,
-                Err(cleanup) => error.with_cleanup(cleanup),
-            });
-        }
+        let relay = start::poststart(&record, &container.hooks.poststart, &running)
+            .and_then(|()| terminal.as_ref().map(Relay::begin).transpose());
+        let relay = match relay {
+            Ok(relay) => relay,
+            Err(error) => {
+                return Err(match delete::remove(directory, &record, control, warn) {
+                    Ok(()) => error,
+                    Err(cleanup) => error.with_cleanup(cleanup),
+                });
+            }
+        };
         if mode.detach {
             return Ok(Exit::Code(0));
         }
         let directory = directory.unlock()?;
         // The container has its own processor: what is not needed any more is given back beside it.
         drop((bundle, container, plan));
-        let exit = run::wait(&child, &signals).map_err(|number| run::os("wait for the container", number))?;
+        let exit =
+            run::wait(&child, &signals, relay).map_err(|number| run::os("wait for the container", number))?;
         if mode.keep {
             return Ok(exit);
         }
@@ -98,6 +105,7 @@ fn launch(
         control,
         confined,
         handover,
+        pidfd_socket,
         directory,
         record,
         state,
@@ -110,6 +118,9 @@ fn launch(
     directory.save(&record)?;
     if let Some(path) = &options.pid_file {
         pid_file::write(path, spawning.pid())?;
+    }
+    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
+        pidfd_socket::send(socket, pidfd)?;
     }
     let child = spawning.finish().map_err(|failure| run::child_failure(&container.process, &failure))?;
     match run::confirm(confined.as_ref(), child.pid(), warn) {

@@ -1,10 +1,13 @@
 //! From the words of the OCI spec to plain data, with every refusal naming its JSON path.
 
+mod devices;
 mod hooks;
+mod lists;
 mod mounts;
 mod namespaces;
 mod process;
 mod resources;
+mod scheduling;
 mod seccomp;
 mod sysctl;
 mod unsupported;
@@ -25,17 +28,21 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
     let sysctl = sysctl::lower(linux, &namespaces)?;
     let hostname = namespaces::uts_name("hostname", spec.hostname.as_deref(), &namespaces)?;
     let domainname = namespaces::uts_name("domainname", spec.domainname.as_deref(), &namespaces)?;
+    let mount_label = mounts::label(linux)?;
     Ok(Container {
         oci_version: spec.version.clone(),
         annotations: spec.annotations.clone(),
         bundle: bundle.dir.clone(),
         hooks: hooks::lower(spec)?,
         process: process::lower(spec)?,
-        rootfs: mounts::lower(bundle, linux, &namespaces)?,
+        rootfs: mounts::lower(bundle, linux, mount_label.as_ref(), &namespaces)?,
+        mount_label,
         cgroup: resources::lower(linux, id)?,
         new_namespaces: namespaces.new,
         join_namespaces: namespaces.join,
         ids: namespaces.ids,
+        clocks: namespaces.clocks,
+        domain: scheduling::domain(linux)?,
         hostname,
         domainname,
         sysctl,
@@ -48,8 +55,12 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
 /// # Errors
 /// As [`lower()`]; the paths in messages are those of `config.json`.
 pub(crate) fn lower_process(process: &crate::spec::Process) -> Result<crate::Process> {
-    unsupported::refuse_process(process)?;
     process::lower_process(process)
+}
+
+/// How the processes of a config's container see the machine.
+pub(crate) fn domain(spec: &crate::spec::Spec) -> Result<crate::container::Domain> {
+    spec.linux.as_ref().map_or(Ok(crate::container::Domain::default()), scheduling::domain)
 }
 
 /// The system call filter of a config.
@@ -64,7 +75,6 @@ pub(crate) fn hooks(spec: &crate::spec::Spec) -> Result<crate::hooks::Hooks> {
 
 /// Checks resources that change a container's, and lowers them.
 pub(crate) fn limits(resources: &crate::spec::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
-    unsupported::refuse_resources(resources)?;
     resources::limits(resources)
 }
 

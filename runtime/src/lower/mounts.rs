@@ -2,7 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use cofferdam_mountfs::{Device, DeviceKind, IdMaps, IdRange, Idmap, IdmapSource, Mount, RootFs};
+use cofferdam_lsm::selinux::{Context, MountLabel};
+use cofferdam_mountfs::{Device, DeviceKind, IdMaps, IdRange, Idmap, IdmapSource, Kind, Mount, RootFs};
 use cofferdam_ns::{self as ns, NsKind};
 
 use super::namespaces::{Lowered, ranges};
@@ -10,7 +11,12 @@ use crate::bundle::Bundle;
 use crate::spec::{self, Linux, LinuxDevice, LinuxDeviceType};
 use crate::{Error, Result};
 
-pub(super) fn lower(bundle: &Bundle, linux: &Linux, namespaces: &Lowered) -> Result<RootFs> {
+pub(super) fn lower(
+    bundle: &Bundle,
+    linux: &Linux,
+    label: Option<&Context>,
+    namespaces: &Lowered,
+) -> Result<RootFs> {
     let root = bundle.spec.root.as_ref().ok_or_else(|| Error::config("root", "is missing"))?;
     let mut rootfs = RootFs::new(root_directory(&bundle.dir, &root.path)?);
     rootfs.readonly = root.readonly.unwrap_or(false);
@@ -21,12 +27,35 @@ pub(super) fn lower(bundle: &Bundle, linux: &Linux, namespaces: &Lowered) -> Res
             propagation.parse().map_err(|error| Error::config("linux.rootfsPropagation", error))?;
     }
     rootfs.mounts = mounts(bundle)?;
+    if let Some(label) = label {
+        rootfs.mounts.iter_mut().for_each(|mount| give_label(mount, label));
+    }
     for (number, device) in linux.devices.iter().enumerate() {
         rootfs.devices.push(lower_device(&format!("linux.devices[{number}]"), device)?);
     }
     rootfs.masked = paths("linux.maskedPaths", &linux.masked_paths)?;
     rootfs.readonly_paths = paths("linux.readonlyPaths", &linux.readonly_paths)?;
     Ok(rootfs)
+}
+
+/// `linux.mountLabel`.
+pub(super) fn label(linux: &Linux) -> Result<Option<Context>> {
+    let text = linux.mount_label.as_deref().filter(|text| !text.is_empty());
+    let label = text.map(str::parse).transpose();
+    label.map_err(|error| Error::config("linux.mountLabel", error))
+}
+
+/// Has a new file system label its files, but for those whose files the policy labels one by one. One that has
+/// such an option already keeps it.
+fn give_label(mount: &mut Mount, label: &Context) {
+    const OF_THE_POLICY: [&str; 5] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue"];
+    let key = MountLabel::Every.key();
+    if let Kind::Fs { fstype, data, .. } = &mut mount.kind
+        && !OF_THE_POLICY.contains(&fstype.as_str())
+        && data.iter().all(|(known, _)| !known.ends_with(key))
+    {
+        data.push((key.to_owned(), Some(label.to_string())));
+    }
 }
 
 /// The root must be a directory itself: a link would let the bundle's owner choose any place on the host

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_ns::{IdMap, IdMaps, Namespaces, NsKind};
+use cofferdam_ns::{IdMap, IdMaps, Namespaces, NsKind, Offset, TimeOffsets};
 
 use crate::spec::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use crate::{Error, Result};
@@ -12,6 +12,7 @@ pub(super) struct Lowered {
     pub(super) new: Namespaces,
     pub(super) join: Vec<(NsKind, PathBuf)>,
     pub(super) ids: Option<IdMaps>,
+    pub(super) clocks: Option<TimeOffsets>,
 }
 
 impl Lowered {
@@ -22,7 +23,7 @@ impl Lowered {
 }
 
 pub(super) fn lower(linux: &Linux) -> Result<Lowered> {
-    let mut lowered = Lowered { new: Namespaces::empty(), join: Vec::new(), ids: None };
+    let mut lowered = Lowered { new: Namespaces::empty(), join: Vec::new(), ids: None, clocks: None };
     for (number, namespace) in linux.namespaces.iter().enumerate() {
         let kind = kind(namespace.typ);
         let field = format!("linux.namespaces[{number}]");
@@ -38,6 +39,7 @@ pub(super) fn lower(linux: &Linux) -> Result<Lowered> {
         return Err(Error::config("linux.namespaces", "a new mount namespace is needed for the root"));
     }
     lowered.ids = id_maps(linux, lowered.new)?;
+    lowered.clocks = clocks(linux, lowered.new)?;
     Ok(lowered)
 }
 
@@ -45,8 +47,11 @@ fn joinable(field: &str, kind: NsKind, path: &Path) -> Result<PathBuf> {
     if !path.is_absolute() {
         return Err(Error::config(&format!("{field}.path"), "must be absolute"));
     }
-    if matches!(kind, NsKind::User | NsKind::Mount | NsKind::Time) {
-        return Err(Error::unsupported(&format!("{field}.path of a {kind} namespace")));
+    if kind == NsKind::Mount {
+        let why = "the container's root would become that of all processes in the mount namespace";
+        return Err(
+            Error::config(&format!("{field}.path"), why).with_hint("leave the path out for a new one")
+        );
     }
     Ok(path.to_owned())
 }
@@ -66,6 +71,31 @@ fn id_maps(linux: &Linux, new: Namespaces) -> Result<Option<IdMaps>> {
     let ids = IdMaps { uid, gid };
     ids.validate().map_err(|error| Error::config("linux.uidMappings or gidMappings", error))?;
     Ok(Some(ids))
+}
+
+/// What is added to the clocks of a new time namespace.
+fn clocks(linux: &Linux, new: Namespaces) -> Result<Option<TimeOffsets>> {
+    const FIELD: &str = "linux.timeOffsets";
+    if linux.time_offsets.is_empty() {
+        return Ok(None);
+    }
+    if !new.contains(Namespaces::TIME) {
+        return Err(Error::config(FIELD, "needs a new time namespace"));
+    }
+    let mut clocks = TimeOffsets::default();
+    for (name, offset) in &linux.time_offsets {
+        let offset = Offset::new(offset.secs.unwrap_or(0), offset.nanosecs.unwrap_or(0));
+        match name.as_str() {
+            "monotonic" => clocks.monotonic = offset,
+            "boottime" => clocks.boottime = offset,
+            other => {
+                let field = format!("{FIELD}.{}", other.escape_default());
+                return Err(Error::config(&field, "is not monotonic or boottime, which have offsets"));
+            }
+        }
+    }
+    clocks.validate().map_err(|error| Error::config(FIELD, error))?;
+    Ok(Some(clocks))
 }
 
 /// The ranges of a list of mappings.

@@ -4,7 +4,8 @@ use std::ffi::CString;
 
 use cofferdam_caps::{Cap, CapSet, Sets};
 use cofferdam_lsm::Label;
-use cofferdam_lsm::apparmor::{self, ProfileName};
+use cofferdam_lsm::apparmor::{self as lsm_apparmor, ProfileName};
+use cofferdam_lsm::selinux as lsm_selinux;
 use cofferdam_sys::rlimit::{self, Rlimit};
 
 use crate::container::{Process, Terminal};
@@ -48,15 +49,28 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         no_new_privs: process.no_new_privileges.unwrap_or(false),
         rlimits: rlimits(&process.rlimits)?,
         oom_score_adj: oom_score_adj(process.oom_score_adj)?,
-        label: label(process.apparmor_profile.as_deref())?,
+        label: label(process)?,
+        scheduling: super::scheduling::lower(process)?,
+        listen_fds: 0,
     })
 }
 
-/// An empty name is none, as engines write it.
-fn label(profile: Option<&str>) -> Result<Option<Label>> {
-    let name = profile.filter(|name| !name.is_empty()).map(ProfileName::new).transpose();
-    let name = name.map_err(|error| Error::config("process.apparmorProfile", error))?;
-    Ok(name.as_ref().map(apparmor::exec))
+/// An empty name is none, as engines write it. A machine has one of the two modules.
+fn label(process: &SpecProcess) -> Result<Option<Label>> {
+    let (apparmor, selinux) = ("process.apparmorProfile", "process.selinuxLabel");
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (text(&process.apparmor_profile), text(&process.selinux_label)) {
+        (None, None) => Ok(None),
+        (Some(name), None) => {
+            let name = ProfileName::new(&name).map_err(|error| Error::config(apparmor, error))?;
+            Ok(Some(lsm_apparmor::exec(&name)))
+        }
+        (None, Some(context)) => {
+            let context = context.parse::<lsm_selinux::Context>();
+            Ok(Some(lsm_selinux::exec(&context.map_err(|error| Error::config(selinux, error))?)))
+        }
+        (Some(_), Some(_)) => Err(Error::config(selinux, format!("{apparmor} is set too: one of them"))),
+    }
 }
 
 /// A size of 0 is no size: the terminal keeps the one it is made with.

@@ -2,7 +2,10 @@
 
 use std::path::Component;
 
-use cofferdam_cgroup::{CpuMax, Limits, devices};
+use cofferdam_cgroup::devices as rules;
+use cofferdam_cgroup::{CpuMax, Limits};
+
+use super::devices;
 
 use crate::container::CgroupPlan;
 use crate::spec::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
@@ -51,6 +54,19 @@ pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {
     if let Some(cpu) = &resources.cpu {
         cpu_limits(cpu, &mut limits)?;
     }
+    devices::legacy(resources.memory.as_ref(), resources.cpu.as_ref(), &mut limits)?;
+    if let Some(io) = &resources.block_io {
+        devices::block_io(io, &mut limits)?;
+    }
+    for (number, huge) in resources.hugepage_limits.iter().enumerate() {
+        limits.hugetlb.push(devices::huge_pages(number, huge)?);
+    }
+    for (name, rdma) in &resources.rdma {
+        limits.rdma_max.push(devices::rdma(name, rdma)?);
+    }
+    if let Some(network) = &resources.network {
+        devices::network(network, &mut limits)?;
+    }
     for (name, value) in &resources.unified {
         let field = format!("linux.resources.unified[\"{}\"]", name.escape_default());
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
@@ -66,15 +82,6 @@ pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {
 fn memory_limits(memory: &LinuxMemory, limits: &mut Limits) -> Result<()> {
     // -1 is "no limit" everywhere in this section.
     let bytes = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
-    let refuse = [
-        ("kernel", memory.kernel.is_some_and(|limit| limit > 0)),
-        ("kernelTCP", memory.kernel_tcp.is_some_and(|limit| limit > 0)),
-        ("swappiness", memory.swappiness.is_some()),
-        ("disableOOMKiller", memory.disable_oom_killer == Some(true)),
-    ];
-    if let Some((field, _)) = refuse.into_iter().find(|(_, set)| *set) {
-        return Err(Error::unsupported(&format!("linux.resources.memory.{field} (cgroup v1 only)")));
-    }
     limits.memory_max = memory.limit.map(bytes);
     limits.memory_low = memory.reservation.map(bytes);
     if let Some(both) = memory.swap {
@@ -96,11 +103,6 @@ fn swap(both: i64, memory: Option<i64>) -> Result<u64> {
 }
 
 fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
-    let realtime =
-        cpu.realtime_runtime.is_some_and(|us| us != 0) || cpu.realtime_period.is_some_and(|us| us != 0);
-    if realtime {
-        return Err(Error::unsupported("linux.resources.cpu.realtimeRuntime (cgroup v1 only)"));
-    }
     // Both: the weight for v2, and for v1 the very shares.
     limits.cpu_shares = cpu.shares.filter(|shares| *shares != 0);
     limits.cpu_weight = limits.cpu_shares.map(cofferdam_cgroup::weight_of_shares);
@@ -124,16 +126,16 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
 
 /// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
 /// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
-fn device_rules(resources: &LinuxResources) -> Result<Vec<devices::Rule>> {
-    let mut rules: Vec<devices::Rule> =
+fn device_rules(resources: &LinuxResources) -> Result<Vec<rules::Rule>> {
+    let mut rules: Vec<rules::Rule> =
         resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
     if !rules.is_empty() {
-        rules.extend(DEFAULT_DEVICES.map(|(major, minor)| devices::Rule {
+        rules.extend(DEFAULT_DEVICES.map(|(major, minor)| rules::Rule {
             allow: true,
-            kind: Some(devices::Kind::Char),
+            kind: Some(rules::Kind::Char),
             major: Some(major),
             minor,
-            access: devices::Access::ALL,
+            access: rules::Access::ALL,
         }));
     }
     Ok(rules)
@@ -151,7 +153,7 @@ const DEFAULT_DEVICES: [(u32, Option<u32>); 8] = [
     (136, None),
 ];
 
-fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<devices::Rule> {
+fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<rules::Rule> {
     let field = format!("linux.resources.devices[{number}]");
     let number_of = |value: Option<i64>| match value {
         None | Some(-1) => Ok(None),
@@ -162,5 +164,5 @@ fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<devices::R
     let (major, minor) = (number_of(rule.major)?, number_of(rule.minor)?);
     let kind = rule.typ.map_or("a", LinuxDeviceType::as_str);
     let access = rule.access.as_deref().unwrap_or("rwm");
-    devices::Rule::new(rule.allow, kind, major, minor, access).map_err(|error| Error::config(&field, error))
+    rules::Rule::new(rule.allow, kind, major, minor, access).map_err(|error| Error::config(&field, error))
 }

@@ -7,6 +7,7 @@ use crate::ErrorKind;
 use cofferdam_mountfs::{IdMaps, IdmapSource};
 use cofferdam_ns::{IdMap, Namespaces};
 
+mod scheduling;
 mod seccomp;
 
 /// A config that is enough to run.
@@ -29,7 +30,7 @@ fn lowered(config: &Value) -> Result<Container> {
     std::fs::create_dir(dir.path().join("rootfs")).unwrap();
     std::os::unix::fs::symlink("rootfs", dir.path().join("link")).unwrap();
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-    lower(&Bundle::load(dir.path())?, &"id".parse().unwrap())
+    lower(&Bundle::load(dir.path(), None)?, &"id".parse().unwrap())
 }
 
 /// What an error says, and a change of a good config that brings it.
@@ -69,7 +70,7 @@ fn a_profile_is_a_label_and_an_empty_one_is_none() {
 
 #[test]
 fn each_fault_names_its_field() {
-    let faults: [Fault; 18] = [
+    let faults: [Fault; 19] = [
         ("process: is missing", |c| drop(c.as_object_mut().unwrap().remove("process"))),
         ("process.args: names no program", |c| c["process"]["args"] = json!([])),
         ("process.args[1]: holds a NUL", |c| c["process"]["args"] = json!(["a", "b\0"])),
@@ -90,6 +91,9 @@ fn each_fault_names_its_field() {
             c["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "pid" }));
         }),
         ("linux.namespaces: a new mount", |c| c["linux"]["namespaces"] = json!([{ "type": "pid" }])),
+        ("linux.namespaces[0].path: the container's root would", |c| {
+            c["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/mnt");
+        }),
         ("uidMappings or gidMappings: uid map", |c| c["linux"]["uidMappings"][0]["size"] = json!(0)),
         ("hostname: has more than 64", |c| c["hostname"] = json!("x".repeat(65))),
         ("linux.cgroupsPath: must not hold `..`", |c| c["linux"]["cgroupsPath"] = json!("/a/../b")),
@@ -104,10 +108,9 @@ fn each_fault_names_its_field() {
 
 #[test]
 fn what_is_not_enforced_is_refused() {
-    let fields: [Fault; 3] = [
-        ("linux.timeOffsets", |c| c["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } })),
-        ("linux.mountLabel", |c| c["linux"]["mountLabel"] = json!("x")),
-        ("linux.namespaces[0].path", |c| c["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/mnt")),
+    let fields: [Fault; 2] = [
+        ("linux.intelRdt", |c| c["linux"]["intelRdt"] = json!({ "closID": "x" })),
+        ("linux.netDevices", |c| c["linux"]["netDevices"] = json!({ "eth0": {} })),
     ];
     for (field, change) in fields {
         let (kind, message) = refused(change);

@@ -8,14 +8,14 @@ use std::ffi::CString;
 
 use cofferdam_caps::{CapSet, Ids, Sets};
 use cofferdam_mountfs::Prepared;
-use cofferdam_ns::{Isolation, Namespaces};
+use cofferdam_ns::{Isolation, Namespaces, NsKind};
 use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
 
 use super::confine::Confined;
 use super::seccomp::ChildFilter;
-use super::{limits, terminal};
-use crate::container::Process;
+use super::{limits, scheduling, terminal};
+use crate::container::{Domain, Process};
 use crate::state::{State, Status};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
@@ -39,6 +39,8 @@ pub(crate) struct Additions<'a> {
     pub(crate) filter: Option<&'a ChildFilter>,
     /// The label of a security module.
     pub(crate) confined: Option<&'a Confined>,
+    /// How the container's processes see the machine.
+    pub(crate) domain: &'a Domain,
 }
 
 /// The child's whole walk.
@@ -52,9 +54,13 @@ pub(crate) fn plan(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
-    let mut plan = Plan::new(exec(process)?);
-    plan.inherit(around.inherit);
+    let mut plan = begin(process, around.inherit)?;
     isolation.lower(&mut plan);
+    if joins_user(container) {
+        // Joining gives all capabilities there, and leaves the ids of the caller, which own nothing there.
+        plan.push("become group 0 of the user namespace", Step::Gid(0));
+        plan.push("become user 0 of the user namespace", Step::Uid(0));
+    }
     // Behind the id maps, which the parent writes to files that would then belong to root.
     plan.push("be closed to other processes", Step::Dumpable(false));
     plan.push("start a session", Step::NewSession);
@@ -84,12 +90,13 @@ pub(crate) fn plan(
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
     }
+    scheduling::lower(&process.scheduling, &container.domain, &mut plan);
     // While the child still owns its files in /proc, and before a filter could forbid it.
     if let Some(confined) = additions.confined {
         confined.lower(&mut plan)?;
     }
     let gate = around.gate.as_ref();
-    let user_namespace = isolation.new.contains(Namespaces::USER);
+    let user_namespace = isolation.new.contains(Namespaces::USER) || joins_user(container);
     let set_groups = groups(isolation);
     let credentials = |plan: &mut Plan, warn: &mut dyn FnMut(&str)| {
         credentials(process, user_namespace, set_groups, plan, warn)
@@ -121,6 +128,10 @@ pub(crate) fn plan(
         }
     }
     Ok(plan)
+}
+
+fn joins_user(container: &Container) -> bool {
+    container.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::User)
 }
 
 /// Where in the walk the system call filter is installed.
@@ -163,10 +174,29 @@ fn wait_for_start(
 }
 
 /// What is executed at the end.
-pub(crate) fn exec(process: &Process) -> Result<Exec> {
+fn exec(process: &Process) -> Result<Exec> {
     let program = process.args.first().map_or(&[][..], |program| program.as_bytes());
     let candidates = Exec::search(program, &process.path).ok_or_else(|| start("PATH holds a NUL byte"))?;
-    Ok(Exec { candidates, args: process.args.clone(), env: process.env.clone() })
+    let mut env = process.env.clone();
+    if process.listen_fds > 0 {
+        // In the place of what the config may say of the caller's own.
+        env.retain(|entry| !LISTEN.iter().any(|name| entry.as_bytes().starts_with(name)));
+        env.push(CString::new(format!("LISTEN_FDS={}", process.listen_fds)).map_err(start)?);
+    }
+    Ok(Exec { candidates, args: process.args.clone(), env })
+}
+
+/// What `sd_listen_fds(3)` reads.
+const LISTEN: [&[u8]; 2] = [b"LISTEN_FDS=", b"LISTEN_PID="];
+
+/// The plan of a process with nothing in it yet but what it executes and inherits.
+pub(crate) fn begin(process: &Process, inherit: u32) -> Result<Plan> {
+    let mut plan = Plan::new(exec(process)?);
+    plan.inherit(inherit.saturating_add(process.listen_fds));
+    if process.listen_fds > 0 {
+        plan.tell_own_pid("LISTEN_PID");
+    }
+    Ok(plan)
 }
 
 /// Keys of the caller are not the container's. Who executes a program in a container joins its keyring.

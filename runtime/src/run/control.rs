@@ -37,6 +37,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// No place: there is to be no cgroup.
+    pub(crate) fn none() -> Result<Self> {
+        Ok(Self { hierarchy: Hierarchy::detect().map_err(start)?, place: None })
+    }
+
     /// Looks for the place; there is none when there will be no cgroup.
     pub(crate) fn find(plan: &CgroupPlan) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
@@ -95,6 +100,22 @@ impl Control {
             opened => opened.and_then(std::result::Result::ok),
         };
         Ok(Self { cgroup, hierarchy, place: place.cloned() })
+    }
+
+    /// A cgroup that is there already below a container's.
+    pub(crate) fn below(place: Option<&Place>, path: &str) -> Result<Self> {
+        let refuse = |why: &str| {
+            Error::new(ErrorKind::Usage, format!("--cgroup {}: {why}", path.escape_debug()))
+                .with_hint("it is a path below the container's cgroup, whose cgroups must be there")
+        };
+        if path.split('/').any(|part| part == "..") || path.contains(':') {
+            return Err(refuse("must not hold `..` or `:`"));
+        }
+        let Some((own, _)) = place else { return Err(refuse("the container has no cgroup")) };
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let whole = [&[own.as_str()], parts.as_slice()].concat().join("/");
+        let control = Self::open(Some(&(whole, 0)))?;
+        if control.cgroup.is_none() { Err(refuse("there is no such cgroup")) } else { Ok(control) }
     }
 
     /// The v2 cgroup that the child is born in, where there is one.

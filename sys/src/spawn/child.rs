@@ -90,6 +90,7 @@ fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
 /// Tries each candidate. Returns only on failure.
 pub(crate) fn execute(exec: &Exec, arrays: &Arrays) -> Errno {
     let mut answer = Errno::ENOENT;
+    arrays.complete();
     for candidate in &exec.candidates {
         // SAFETY: the path is a C string; both arrays end in null and their strings live in the plan.
         unsafe { libc::execve(candidate.as_ptr(), arrays.argv.as_ptr(), arrays.envp.as_ptr()) };

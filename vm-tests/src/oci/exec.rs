@@ -1,9 +1,11 @@
 //! `exec`: another process in a container.
 
 use crate::bundle::{At, Bundle, Created, HARDENED_CAPABILITIES};
-use crate::registry::{Context, OrFail, Result, Test};
+use crate::registry::{Context, Failure, OrFail, Result, Test};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::exec-namespaces", "A process joins all namespaces of the container", namespaces),
@@ -20,6 +22,11 @@ pub(super) const TESTS: &[Test] = &[
     Test::oci("oci::exec-detach", "--detach comes back, --pid-file has its number", detach),
     Test::oci("oci::exec-absent-program", "A program that does not exist fails and does no harm", absent),
     Test::oci("oci::exec-refused", "No process joins a container that has ended or is paused", refused),
+    Test::oci(
+        "oci::exec-own-binary",
+        "A process that executes the runtime's program gives nobody the host's file to write",
+        own_binary,
+    ),
     Test::oci("oci::exec-no-new-privileges", "--no-new-privs is set when asked for", no_new_privileges),
 ];
 
@@ -147,6 +154,42 @@ fn detach(ctx: &mut Context) -> Result {
     ensure_eq!(arguments, b"/probe\0sleep\x00100\0", "what runs as the pid file's number");
     container.delete()?;
     ensure!(fs::metadata(format!("/proc/{pid}")).is_err(), "process {pid} outlived its container");
+    Ok(())
+}
+
+/// The way of CVE-2019-5736: what the container executes is `/proc/self/exe`.
+fn own_binary(ctx: &mut Context) -> Result {
+    if !ctx.own_runtime() {
+        return Err(Failure::skipped("the words that have the program wait are those of our own"));
+    }
+    let mut bundle = Bundle::hardened(ctx, "exec-own-binary");
+    let container = container(&mut bundle)?;
+    let file = container.beside("pid").to_string_lossy().into_owned();
+    let words = ["exec", "--detach", "--pid-file", &file, bundle.id(), "/proc/self/exe"];
+    // It waits for the end of its input.
+    let words = [&words[..], &["update", "--resources", "-", "x"]].concat();
+    let null = || std::process::Stdio::null();
+    let mut command = bundle.command(&words);
+    let mut child = command.stdin(std::process::Stdio::piped()).stdout(null()).stderr(null()).spawn()?;
+    let input = child.stdin.take().or_fail("the input")?;
+    ensure!(child.wait()?.success(), "the program was not executed");
+    let pid = fs::read_to_string(&file)?;
+    let mut path = fs::File::options();
+    let program = path.read(true).custom_flags(nix::libc::O_PATH).open(format!("/proc/{pid}/exe"))?;
+    let (seen, host) = (program.metadata()?, fs::metadata(ctx.runtime())?);
+    drop(input);
+    container.delete()?;
+
+    // Nobody executes it any more, and the file could be written.
+    fs::File::options().append(true).open(ctx.runtime())?;
+    if !ctx.has("mount_setattr")? {
+        ensure!(seen.ino() != host.ino(), "the program was the host's file and not a copy");
+        return Ok(());
+    }
+    ensure_eq!(seen.ino(), host.ino(), "the file, which is not copied");
+    let opened = fs::File::options().append(true).open(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    let error = opened.err().or_fail("a refusal: the host's file was opened for writing")?;
+    ensure_eq!(error.raw_os_error(), Some(nix::libc::EROFS), "the refusal");
     Ok(())
 }
 

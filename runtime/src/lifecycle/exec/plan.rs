@@ -67,8 +67,7 @@ pub(super) fn plan(
     inherit: u32,
     warn: Warn<'_>,
 ) -> Result<Plan> {
-    let mut plan = Plan::new(run::exec(process)?);
-    plan.inherit(inherit);
+    let mut plan = run::begin(process, inherit)?;
     plan.push("be closed to the container's processes", Step::Dumpable(false));
     plan.push("close what is not needed in the container", Step::CloseOthers);
     let join = Step::JoinNamespace { fd: target.pidfd.clone(), kinds: target.kinds };
@@ -76,6 +75,9 @@ pub(super) fn plan(
     plan.push("go on in the container's PID namespace", Step::Fork(Namespaces::empty()));
     plan.push("wait for the parent", Step::WaitForParent);
     plan.push("close the pidfd", Step::CloseOthers);
+    if let Some(processors) = &process.scheduling.affinity.last {
+        plan.push("process.execCPUAffinity.final: set it", Step::Processors(processors.clone()));
+    }
     if target.joins_user() {
         if target.root.1 {
             plan.push("become group 0 of the user namespace", Step::Gid(0));
@@ -93,6 +95,7 @@ pub(super) fn plan(
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
     }
+    run::lower_scheduling(&process.scheduling, additions.domain, &mut plan);
     if let Some(confined) = additions.confined {
         confined.lower(&mut plan)?;
     }

@@ -36,6 +36,8 @@ pub struct ExecArgs {
     pub caps: Vec<String>,
     /// The AppArmor profile.
     pub apparmor: Option<String>,
+    /// The SELinux label.
+    pub selinux: Option<String>,
     /// Sets `no_new_privs`.
     pub no_new_privs: bool,
 }
@@ -78,6 +80,9 @@ impl ExecArgs {
         }
         if let Some(profile) = &self.apparmor {
             process.apparmor_profile = Some(profile.clone());
+        }
+        if let Some(label) = &self.selinux {
+            process.selinux_label = Some(label.clone());
         }
         if self.no_new_privs {
             process.no_new_privileges = Some(true);
@@ -143,6 +148,7 @@ mod tests {
             tty: true,
             caps: vec!["cap_net_raw".into()],
             apparmor: None,
+            selinux: Some("a:b:c".into()),
             no_new_privs: true,
         };
         let all = changed(&changes).unwrap();
@@ -150,6 +156,7 @@ mod tests {
         assert_eq!(all["user"], json!({ "uid": 7, "gid": 8, "additionalGids": [3, 4] }));
         assert_eq!(all["capabilities"]["bounding"].as_array().unwrap().len(), 2);
         assert_eq!(all["noNewPrivileges"], json!(true));
+        assert_eq!(all["selinuxLabel"], json!("a:b:c"));
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! The program by its command line, on this machine: containers are made for real, which takes root.
+//!
+//! Each test has a bundle and a state directory of its own, and looks at the end for what is left; see
+//! [`bundle`].
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod bad_input;
+mod bundle;
+mod fields;
+mod options;
+mod own_binary;
+mod refusals;
+mod terminal;
