@@ -93,6 +93,7 @@ impl Runtime {
             .and_then(|gate| {
                 let around = Surroundings {
                     state: state.clone(),
+                    lock: directory.holder(),
                     gate,
                     console,
                     inherit: options.preserve_fds,
