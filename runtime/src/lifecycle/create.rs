@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use cofferdam_mountfs::{Host, RootSource};
-use cofferdam_ns::Isolation;
+use cofferdam_mountfs::{Host, Prepared, RootSource};
+use cofferdam_ns::{Isolation, Namespaces, NsKind};
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 
@@ -71,14 +71,12 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
         let bundle = Bundle::load(bundle)?;
-        let container = crate::lower(&bundle, id)?;
+        let mut container = crate::lower(&bundle, id)?;
         let console = console(container.process.terminal.is_some(), options.console_socket.as_deref())?;
         check_preserved(options.preserve_fds)?;
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
-        let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
-
         self.sweep(id)?;
         let directory = self.root.create(id)?;
         let site = Site::find(&container.cgroup)?;
@@ -90,7 +88,8 @@ impl Runtime {
             .save(&record)
             .and_then(|()| directory.save_config(&bundle.text))
             .and_then(|()| if gate { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) })
-            .and_then(|gate| {
+            .and_then(|gate| Control::create(&container.cgroup, site, id).map(|control| (gate, control)))
+            .and_then(|(gate, control)| {
                 let around = Surroundings {
                     state: state.clone(),
                     gate,
@@ -99,9 +98,16 @@ impl Runtime {
                     keyring: !options.no_new_keyring,
                 };
                 let additions = Additions { filter: filter.as_ref(), confined: confined.as_ref() };
-                run::plan(&container, &isolation, root, &additions, id, &around, warn)
-            })
-            .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));
+                let plan = prepare(&mut container, &control)
+                    .and_then(|root| run::plan(&container, &isolation, root, &additions, id, &around, warn));
+                match plan {
+                    Ok(plan) => Ok((plan, control)),
+                    Err(error) => Err(match control.remove() {
+                        Ok(()) => error,
+                        Err(cleanup) => error.with_cleanup(cleanup),
+                    }),
+                }
+            });
         match prepared {
             Ok((plan, control)) => Ok(Attempt {
                 container,
@@ -120,6 +126,16 @@ impl Runtime {
             }),
         }
     }
+}
+
+/// Opens the root and the sources of its mounts. The cgroup is one of them where no namespace shows it.
+fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
+    let own = container.new_namespaces.contains(Namespaces::CGROUP);
+    let joined = container.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
+    if !own && !joined {
+        container.rootfs.cgroups = Some(control.directories());
+    }
+    container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)
 }
 
 impl Attempt<'_> {

@@ -1,7 +1,8 @@
 //! The container's control group: made before the clone, removed after the end.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cofferdam_cgroup::{
@@ -96,6 +97,13 @@ impl Control {
             opened => opened.and_then(std::result::Result::ok),
         };
         Ok(Self { cgroup, hierarchy, place: place.cloned() })
+    }
+
+    /// Its directories, each by the mount point of its hierarchy.
+    pub(crate) fn directories(&self) -> BTreeMap<PathBuf, PathBuf> {
+        let Some((path, _)) = &self.place else { return BTreeMap::new() };
+        let directories = points(&self.hierarchy).map(|point| (point.clone(), point.join(path)));
+        directories.filter(|(_, directory)| directory.is_dir()).collect()
     }
 
     /// The v2 cgroup that the child is born in, where there is one.
@@ -206,13 +214,17 @@ impl Control {
 
 /// Removes the parents that were made for the cgroup, innermost first, up to one that others use.
 fn prune(hierarchy: &Hierarchy, path: &str, made: usize) {
-    let points = hierarchy.v2().map(|mount| &mount.point).into_iter();
-    let points = points.chain(hierarchy.v1().iter().map(|mount| &mount.mount.point));
-    for point in points {
+    for point in points(hierarchy) {
         let mut parents = Path::new(path).ancestors().skip(1).take(made);
         // Only an empty one can be removed; who makes a cgroup in it at this moment makes it anew.
         let _ = parents.try_for_each(|parent| std::fs::remove_dir(point.join(parent)));
     }
+}
+
+/// Where hierarchies are mounted.
+fn points(hierarchy: &Hierarchy) -> impl Iterator<Item = &PathBuf> {
+    let v2 = hierarchy.v2().map(|mount| &mount.point);
+    v2.into_iter().chain(hierarchy.v1().iter().map(|mount| &mount.mount.point))
 }
 
 /// What `update` may limit and `events` tells of later, where the host has it.
