@@ -1,6 +1,6 @@
 //! What the spec has and this build does not enforce yet: refused by name, never left out in silence.
 
-use crate::spec::{Linux, LinuxResources, Process, Spec};
+use crate::spec::{Linux, LinuxBlockIo, LinuxResources, Process, Spec};
 use crate::{Error, Result};
 
 /// Refuses the first field that is set and not enforced.
@@ -64,9 +64,24 @@ fn in_linux(linux: &Linux, fields: &mut Vec<(&str, bool)>) {
     ]);
 }
 
+/// Engines write the object for every container, with nothing in it but a weight of 0.
+fn limits_io(io: &LinuxBlockIo) -> bool {
+    let weight = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
+    let throttles = [
+        &io.throttle_read_bps_device,
+        &io.throttle_write_bps_device,
+        &io.throttle_read_iops_device,
+        &io.throttle_write_iops_device,
+    ];
+    weight(io.weight)
+        || weight(io.leaf_weight)
+        || !io.weight_device.is_empty()
+        || throttles.iter().any(|devices| !devices.is_empty())
+}
+
 fn in_resources(resources: &LinuxResources, fields: &mut Vec<(&str, bool)>) {
     fields.extend([
-        ("linux.resources.blockIO", resources.block_io.is_some()),
+        ("linux.resources.blockIO", resources.block_io.as_ref().is_some_and(limits_io)),
         ("linux.resources.hugepageLimits", !resources.hugepage_limits.is_empty()),
         ("linux.resources.network", resources.network.is_some()),
         ("linux.resources.rdma", !resources.rdma.is_empty()),
