@@ -37,7 +37,7 @@ pub struct RootFs {
     /// place below `/sys/fs/cgroup` where that is mounted. A mount of the type `cgroup` shows them in the places
     /// of the hierarchies' roots. `None` for a child with a namespace, which shows the same by itself.
     pub cgroups: Option<BTreeMap<PathBuf, PathBuf>>,
-    /// Whether the child has a user namespace of its own. No device can be made in one, so that the
+    /// Whether the child has a user namespace of its own, or the caller is in one. No device can be made in one, so that the
     /// host's nodes are bound instead, with the host's owner and permissions.
     pub user_namespace: bool,
 }

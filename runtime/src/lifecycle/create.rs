@@ -12,7 +12,7 @@ use cofferdam_sys::process;
 use super::{Runtime, Warn, pid_file};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
-use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
+use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
 /// What `create` and `run` are told beside the bundle.
@@ -88,7 +88,10 @@ impl Runtime {
             .save(&record)
             .and_then(|()| directory.save_config(&bundle.text))
             .and_then(|()| if gate { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) })
-            .and_then(|gate| Control::create(&container.cgroup, site, id).map(|control| (gate, control)))
+            .and_then(|gate| {
+                let control = Control::create(&container.cgroup, site, id, warn);
+                control.map(|control| (gate, control))
+            })
             .and_then(|(gate, control)| {
                 let around = Surroundings {
                     state: state.clone(),
@@ -135,6 +138,8 @@ fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
     if !own && !joined {
         container.rootfs.cgroups = Some(control.directories());
     }
+    // An engine without rights starts the runtime in a user namespace, and the config asks for no other.
+    container.rootfs.user_namespace |= !is_root_of_machine();
     container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)
 }
 

@@ -20,13 +20,21 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 /// [`ErrorKind::Usage`] without root and `XDG_RUNTIME_DIR`.
 pub fn default_root() -> Result<PathBuf> {
     let root = cofferdam_sys::process::effective_uid() == 0;
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    place(root, &map, std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+    place(root, is_root_of_machine(), std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
 }
 
-/// The place for a caller with this map of ids and this `XDG_RUNTIME_DIR`.
-fn place(root: bool, map: &str, runtime_dir: Option<PathBuf>) -> Result<PathBuf> {
-    let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+/// Whether the caller is root, and not of a user namespace.
+pub(crate) fn is_root_of_machine() -> bool {
+    let map = || std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    cofferdam_sys::process::effective_uid() == 0 && is_whole(&map())
+}
+
+fn is_whole(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The place for a caller who is root, of the machine or of a user namespace, with this `XDG_RUNTIME_DIR`.
+fn place(root: bool, whole: bool, runtime_dir: Option<PathBuf>) -> Result<PathBuf> {
     let own = runtime_dir.filter(|dir| dir.is_absolute());
     match own {
         // A user namespace of root's need not have such a directory; what is mounted in it may well be its own.
@@ -144,15 +152,15 @@ mod tests {
 
     #[test]
     fn the_place_is_one_that_the_caller_owns() {
-        const WHOLE: &str = "         0          0 4294967295\n";
-        const PART: &str = "         0       1000          1\n         1     100000      65536\n";
+        assert!(is_whole("         0          0 4294967295\n"));
+        assert!(!is_whole("         0       1000          1\n         1     100000      65536\n"));
         let dir = || Some(PathBuf::from("/run/user/1000"));
         let own = Path::new("/run/user/1000/cofferdam");
         let all = Path::new("/run/cofferdam");
-        assert_eq!(place(true, WHOLE, dir()).unwrap(), all);
-        assert_eq!(place(true, PART, dir()).unwrap(), own, "root of a user namespace is not the machine's");
-        assert_eq!(place(true, PART, None).unwrap(), all);
-        assert_eq!(place(false, WHOLE, dir()).unwrap(), own);
-        assert!(place(false, WHOLE, None).is_err() && place(false, WHOLE, Some("relative".into())).is_err());
+        assert_eq!(place(true, true, dir()).unwrap(), all);
+        assert_eq!(place(true, false, dir()).unwrap(), own, "root of a user namespace is not the machine's");
+        assert_eq!(place(true, false, None).unwrap(), all);
+        assert_eq!(place(false, false, dir()).unwrap(), own);
+        assert!(place(false, false, None).is_err() && place(false, false, Some("relative".into())).is_err());
     }
 }
