@@ -69,6 +69,9 @@ impl Cli {
                 command.args(["--network", "none"]);
             }
         }
+        if ask.shares {
+            command.args(["--ipc", "shareable"]);
+        }
         if let Some(bytes) = ask.memory {
             command.args(["--memory", &bytes.to_string()]);
         }

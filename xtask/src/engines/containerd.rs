@@ -1,10 +1,8 @@
 //! containerd, with its shim for OCI runtimes and its own client.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -23,8 +21,6 @@ const END: Duration = Duration::from_secs(20);
 pub(super) struct Containerd {
     dir: PathBuf,
     runtime: String,
-    /// How ended tasks ended: the client says it once, when it deletes them.
-    ended: Mutex<BTreeMap<String, i64>>,
 }
 
 /// Starts the daemon with all its plug-ins but those that are named.
@@ -54,7 +50,7 @@ impl Containerd {
     pub(super) fn start(place: &Place, image: &Image) -> Result<Self> {
         let dir = daemon(place, "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]")?;
         let runtime = place.runtime.display().to_string();
-        let engine = Self { dir, runtime, ended: Mutex::default() };
+        let engine = Self { dir, runtime };
         success(engine.ctr(&["image", "import"]).arg(&image.archive)).context("load the image")?;
         let events = fs::File::create(engine.dir.join("events")).context("make the file of events")?;
         engine.ctr(&["events"]).stdin(Stdio::null()).stdout(events).spawn().context("listen to events")?;
@@ -80,6 +76,7 @@ impl Containerd {
             (ask.publish.is_some(), "ctr publishes no ports"),
             (ask.processes.is_some(), "ctr limits no processes"),
             (ask.init, "ctr has no init program"),
+            (ask.user.is_some(), "ctr knows no other user than the image's"),
         ] {
             if wanted {
                 return lacks(what);
@@ -89,9 +86,6 @@ impl Containerd {
         command.args(["--runc-binary", &self.runtime]).args(how);
         if let Some(bytes) = ask.memory {
             command.args(["--memory-limit", &bytes.to_string()]);
-        }
-        if let Some(user) = ask.user {
-            command.args(["--user", user]);
         }
         if let Some((outside, inside)) = ask.volume {
             let mount = format!("type=bind,src={outside},dst={inside},options=rbind:ro");
@@ -113,6 +107,23 @@ impl Containerd {
         }
         command.args([image::NAME, ask.name]).args(&ask.args);
         Ok(command)
+    }
+
+    /// How a task ended, from the events: `ctr` has no other way to tell.
+    fn ended(&self, name: &str) -> Result<Status> {
+        let path = self.dir.join("events");
+        let until = Instant::now() + END;
+        loop {
+            let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            if let Some(code) = exit_status(&text, name) {
+                return Ok(Status::Exited {
+                    code,
+                    oom: Some(told(&text, "/tasks/oom", name).next().is_some()),
+                });
+            }
+            ensure!(Instant::now() < until, "no event tells how {name} ended");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The first process of a task and what `ctr` says that it does.
@@ -190,21 +201,14 @@ impl Engine for Containerd {
             ensure!(started.elapsed() < END, "{name} did not end within {} s", END.as_secs());
             std::thread::sleep(Duration::from_millis(100));
         }
-        let deleted = output(&mut self.ctr(&["task", "delete", name]))?;
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.insert(name.to_owned(), deleted.status.into());
         Ok(())
     }
 
     fn status(&self, name: &str) -> Result<Status> {
-        if let Some(code) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            let events = fs::read_to_string(self.dir.join("events")).context("read the events")?;
-            let oom = events.lines().any(|line| line.contains("/tasks/oom") && line.contains(name));
-            return Ok(Status::Exited { code: *code, oom: Some(oom) });
-        }
         match self.task(name)?.with_context(|| format!("there is no task {name}"))?.1.as_str() {
             "RUNNING" => Ok(Status::Running),
             "PAUSED" => Ok(Status::Paused),
+            "STOPPED" => self.ended(name),
             other => bail!("{name} is {other}"),
         }
     }
@@ -220,5 +224,42 @@ impl Engine for Containerd {
     fn filters(&self) -> bool {
         // `ctr` has an option for it, its default is none.
         false
+    }
+}
+
+/// The events of a topic about a container.
+fn told(text: &str, topic: &str, name: &str) -> impl Iterator<Item = Value> {
+    text.lines().filter(move |line| line.split(' ').any(|word| word == topic)).filter_map(move |line| {
+        let event: Value = serde_json::from_str(line.get(line.find('{')?..)?).ok()?;
+        (event.get("container_id")?.as_str()? == name).then_some(event)
+    })
+}
+
+/// The status of a container's first process; the others have ids of their own. 0 is left out of an event.
+fn exit_status(text: &str, name: &str) -> Option<i64> {
+    let mut ends = told(text, "/tasks/exit", name);
+    let end = ends.find(|event| event.get("id").and_then(Value::as_str) == Some(name))?;
+    end.get("exit_status").map_or(Some(0), Value::as_i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: &str = r#"
+2026-01-01 10:00:00.1 +0000 UTC engine-test /tasks/start {"container_id":"c","pid":7}
+2026-01-01 10:00:00.2 +0000 UTC engine-test /tasks/exit {"container_id":"c","id":"another","pid":8,"exit_status":3}
+2026-01-01 10:00:00.3 +0000 UTC engine-test /tasks/oom {"container_id":"c"}
+2026-01-01 10:00:00.3 +0000 UTC engine-test /tasks/exit {"container_id":"c","id":"c","pid":7,"exit_status":137}
+2026-01-01 10:00:00.4 +0000 UTC engine-test /tasks/exit {"container_id":"d","id":"d","pid":9}
+"#;
+
+    #[test]
+    fn events_tell_how_a_container_ended() {
+        assert_eq!(exit_status(EVENTS, "c"), Some(137));
+        assert_eq!(exit_status(EVENTS, "d"), Some(0));
+        assert_eq!(exit_status(EVENTS, "e"), None);
+        assert_eq!(told(EVENTS, "/tasks/oom", "c").count(), 1);
+        assert_eq!(told(EVENTS, "/tasks/oom", "d").count(), 0);
     }
 }

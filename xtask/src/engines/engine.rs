@@ -28,6 +28,8 @@ pub(super) struct Ask<'a> {
     pub volume: Option<(&'a str, &'a str)>,
     /// A port of the host's loopback address, and the container's port that it leads to.
     pub publish: Option<(u16, u16)>,
+    /// Others may share its IPC namespace.
+    pub shares: bool,
     /// The container whose network, IPC and process namespaces it shares.
     pub beside: Option<&'a str>,
     /// A terminal.

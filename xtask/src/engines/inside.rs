@@ -141,7 +141,8 @@ fn first(task: &Task, text: &OsString) -> Result<u8> {
         fs::set_permissions(&copy, mode).with_context(|| format!("make {} a program", copy.display()))?;
     }
     let mut command = Command::new(place.join(own.file_name().context("a program without a name")?));
-    command.arg(RUN).arg(text).env_clear().envs([
+    // The folder that this was called from may be covered.
+    command.arg(RUN).arg(text).current_dir("/").env_clear().envs([
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME", DIR),
         ("TMPDIR", TMP),

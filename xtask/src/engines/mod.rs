@@ -22,14 +22,13 @@ mod results;
 mod scenarios;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{EngineChoice, EngineTest, Source};
 use crate::lab::cancel::Cancel;
-use crate::lab::runtime::Runtime;
 use crate::lab::{build, single};
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
@@ -116,6 +115,7 @@ impl Kind {
 /// Wrong input, not root, engines that cannot be installed, a box that cannot be made.
 pub fn run(workspace: &Workspace, args: &EngineTest) -> Result<u8> {
     let scenarios = chosen(args)?;
+    let foreign = args.runtime.as_deref().map(program).transpose()?;
     if args.list {
         output::print(report::listing(&scenarios))?;
         return Ok(0);
@@ -125,15 +125,14 @@ pub fn run(workspace: &Workspace, args: &EngineTest) -> Result<u8> {
             "engine-test: engines are started as root: type `sudo cargo xtask engine-test`",
         ));
     }
-    let foreign = args.runtime.as_deref().map(Runtime::foreign).transpose()?;
     let kinds = if args.engines.is_empty() { EngineChoice::ALL.to_vec() } else { args.engines.clone() };
     let mut needed: Vec<Tool> = kinds.iter().flat_map(|kind| kind.tools()).copied().collect();
     needed.dedup();
     tools::ensure(&needed)?;
     let (_, busybox, _) = single::busybox(&Source { mirror: None, offline: args.offline })?;
-    let runtime = match (&foreign, &args.runtime) {
-        (Some(_), Some(path)) => std::path::absolute(path).context("find the runtime")?,
-        _ => build::dist(workspace)?,
+    let runtime = match foreign {
+        Some(path) => path,
+        None => build::dist(workspace)?,
     };
     let out = workspace.target.join("engine-test");
     std::fs::create_dir_all(out.join("logs")).with_context(|| format!("make {}", out.display()))?;
@@ -174,6 +173,17 @@ fn control(
         results.control(kind, tool.name(), &control);
     }
     Ok(())
+}
+
+/// The absolute path of a program that can be executed.
+fn program(path: &Path) -> Result<PathBuf> {
+    let wrong = |why: &str| fail::usage(format!("--runtime {}: {why}", path.display()));
+    let meta = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions());
+    if !meta.is_file() || mode & 0o111 == 0 {
+        return Err(wrong("not a program that can be executed"));
+    }
+    std::path::absolute(path).context("find the runtime")
 }
 
 /// The scenarios that the filter leaves, in the order of the table.

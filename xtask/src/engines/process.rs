@@ -54,7 +54,7 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
 pub(super) fn success(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     if output.status != 0 {
-        bail!("`{}`: exit {}: {}", shown(command), output.status, said(&output));
+        bail!("exit {}: {} (`{}`)", output.status, said(&output), shown(command));
     }
     Ok(output.stdout)
 }

@@ -17,7 +17,7 @@ pub(super) fn word(outcome: Outcome) -> &'static str {
         Outcome::Passed => "passed",
         Outcome::Failed => "failed",
         Outcome::Skipped => "skipped",
-        Outcome::Host => "host cannot",
+        Outcome::Host => "cannot here",
     }
 }
 
@@ -67,7 +67,7 @@ fn totals(results: &Results) -> String {
         part(Outcome::Failed, "failed"),
         part(Outcome::Skipped, "skipped"),
     ];
-    parts.extend((count(Outcome::Host) > 0).then(|| part(Outcome::Host, "the host cannot")));
+    parts.extend((count(Outcome::Host) > 0).then(|| part(Outcome::Host, "that no runtime can here")));
     format!("{} with {}", parts.join(", "), results.runtime)
 }
 
@@ -86,13 +86,25 @@ fn reasons(text: &mut String, results: &Results) {
     }
 }
 
+/// Lines of a reason, and characters of a line, that a report has; the log has them all.
+const LINES: usize = 4;
+const WIDTH: usize = 240;
+
 fn indented(row: &Row) -> String {
-    let mut text = row.reason.trim().replace('\n', "\n      ");
+    let mut text = short(&row.reason, LINES).join("\n      ");
     for (runtime, why) in &row.controls {
-        let why = why.as_deref().unwrap_or("passed");
-        let _ = write!(text, "\n      with {runtime}: {}", why.trim().replace('\n', "\n        "));
+        let why = short(why.as_deref().unwrap_or("passed"), 1).join("");
+        let _ = write!(text, "\n      with {runtime}: {why}");
     }
     text
+}
+
+fn short(text: &str, lines: usize) -> Vec<String> {
+    let line = |line: &str| match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or(line)),
+        None => line.to_owned(),
+    };
+    text.trim().lines().take(lines).map(line).collect()
 }
 
 /// Writes the reports; each file appears whole or not at all.
@@ -164,7 +176,7 @@ mod tests {
         results.settle();
         let text = text(&results);
         for part in [
-            "1 passed, 1 failed, 5 skipped, 1 the host cannot with /bin/runtime",
+            "1 passed, 1 failed, 5 skipped, 1 that no runtime can here with /bin/runtime",
             "podman 4.3.1",
             "red | first\n      second",
             "with runc: says no too",

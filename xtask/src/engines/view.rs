@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 use super::cgroups::Hierarchy;
 use super::process::success;
@@ -26,16 +27,34 @@ pub(super) fn make(dir: &Path, hierarchies: &[Hierarchy], busybox: &Path) -> Res
     tmpfs("/tmp", "mode=1777")?;
     // podman's locks are here, one file for all podmans of a machine.
     tmpfs("/dev/shm", "mode=1777")?;
+    tun().context("give ordinary users /dev/net/tun")?;
     fs::create_dir_all(dir.join("tmp")).with_context(|| format!("make {}", dir.display()))?;
     for folder in WRITTEN.iter().filter(|folder| Path::new(folder).is_dir()) {
         overlay(folder, dir).with_context(|| format!("cover {folder}"))?;
     }
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("make / read-only")?;
+    // As an init system leaves them; engines look for that. It is a copy: the host hears nothing.
+    let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("make all mounts shared")?;
     success(Command::new(busybox).args(["ip", "link", "set", "lo", "up"]))?;
     // Published ports are reached through the loopback device.
     let route = Path::new("/proc/sys/net/ipv4/conf/all/route_localnet");
     fs::write(route, "1").with_context(|| format!("set {}", route.display()))
+}
+
+/// As udev has it, where everybody may make interfaces in network namespaces of their own.
+fn tun() -> Result<()> {
+    let net = Path::new("/dev/net");
+    let Ok(meta) = net.join("tun").metadata() else { return Ok(()) };
+    let device = std::os::unix::fs::MetadataExt::rdev(&meta);
+    mount(Some("tmpfs"), net, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"))
+        .context("mount a tmpfs")?;
+    let mode = Mode::from_bits_truncate(0o666);
+    mknod(&net.join("tun"), SFlag::S_IFCHR, mode, device).context("make the device")?;
+    // The mask has taken part of it.
+    fs::set_permissions(net.join("tun"), std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .context("open it")
 }
 
 fn tmpfs(target: &str, options: &str) -> Result<()> {

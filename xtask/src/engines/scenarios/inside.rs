@@ -27,12 +27,16 @@ pub(super) fn exec(engine: &dyn Engine) -> Result<()> {
 pub(super) fn terminal(engine: &dyn Engine) -> Result<()> {
     let ask = Ask { terminal: true, ..Ask::new("terminal-run", &["sh", "-c", TERMINAL]) };
     let output = engine.run(&ask)?;
-    ensure!(output.status == 9, "run: exit {}: {}", output.status, super::super::process::said(&output));
-    ensure!(output.stdout.contains("/dev/"), "run: the terminal is `{}`", output.stdout.trim());
+    ensure!(output.status == 9, "exit {}: {}", output.status, super::super::process::said(&output));
+    ensure!(output.stdout.contains("/dev/"), "the terminal is `{}`", output.stdout.trim());
+    Ok(())
+}
+
+pub(super) fn exec_terminal(engine: &dyn Engine) -> Result<()> {
     let _container = Started::new(engine, &Ask::new("terminal-exec", SLEEPER))?;
     let output = engine.exec("terminal-exec", &["sh", "-c", TERMINAL], true)?;
-    ensure!(output.status == 9, "exec: exit {}: {}", output.status, super::super::process::said(&output));
-    ensure!(output.stdout.contains("/dev/pts/"), "exec: the terminal is `{}`", output.stdout.trim());
+    ensure!(output.status == 9, "exit {}: {}", output.status, super::super::process::said(&output));
+    ensure!(output.stdout.contains("/dev/pts/"), "the terminal is `{}`", output.stdout.trim());
     let output = engine.exec("terminal-exec", &["sh", "-c", "test -t 0 || echo none"], false)?;
     expect(&output, 0, "none")
 }

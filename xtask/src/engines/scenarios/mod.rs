@@ -31,7 +31,8 @@ pub(super) const ALL: &[Scenario] = &[
     fast("run", "output on both streams, and exit status 0 and 42", life::run),
     fast("no-program", "127 for a program that is not there, 126 for one that is none", life::no_program),
     fast("exec", "output, exit status, environment and user of a second process", inside::exec),
-    fast("terminal", "run and exec with a terminal", inside::terminal),
+    fast("terminal", "run with a terminal", inside::terminal),
+    fast("exec-terminal", "a second process with a terminal, and one without", inside::exec_terminal),
     slow("logs", "what a container wrote is kept", life::logs),
     slow("top", "the engine lists the container's processes", inside::top),
     slow("stats", "the engine knows how much memory is used", limits::stats),
@@ -136,12 +137,9 @@ fn expect(output: &Output, status: i32, stdout: &str) -> Result<()> {
     let found = output.stdout.replace('\r', "");
     ensure!(
         output.status == status && found.trim() == stdout,
-        "exit {} and `{}` expected, found exit {} and `{}` {}",
-        status,
-        stdout,
+        "exit {status} and `{stdout}` expected, found exit {}: {}",
         output.status,
-        found.trim(),
-        output.stderr.trim()
+        super::process::said(output)
     );
     Ok(())
 }

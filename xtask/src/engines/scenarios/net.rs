@@ -35,7 +35,7 @@ fn get() -> Result<String> {
 }
 
 pub(super) fn beside(engine: &dyn Engine) -> Result<()> {
-    let first = Started::new(engine, &Ask::new("beside-first", SLEEPER))?;
+    let first = Started::new(engine, &Ask { shares: true, ..Ask::new("beside-first", SLEEPER) })?;
     let script = "for kind in net ipc pid; do readlink /proc/self/ns/$kind; done";
     let ask = Ask { beside: Some("beside-first"), ..Ask::new("beside-second", SLEEPER) };
     let second = Started::new(engine, &ask)?;
