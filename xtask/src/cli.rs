@@ -209,6 +209,9 @@ pub struct EngineTest {
     /// Only scenarios whose name contains this; can be repeated.
     #[arg(long = "filter", value_name = "TEXT")]
     pub filters: Vec<String>,
+    /// The part of the host's cgroups that engines see: `v1`, `v2`; default: all of it.
+    #[arg(long, value_enum)]
+    pub cgroup: Option<Cgroup>,
     /// Only the scenarios that take a second or two.
     #[arg(long)]
     pub fast: bool,

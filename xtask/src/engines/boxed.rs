@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::cgroups::{Cgroups, Hierarchy};
+use super::cgroups::{self, Cgroups, Hierarchy};
 use super::inside::{ENTER, Task};
 use super::results::{Engine, Outcome, Row};
 use super::scenarios::Scenario;
 use super::{Event, Kind};
+use crate::cli::Cgroup;
 use crate::fail;
 use crate::lab::cancel::Cancel;
 use crate::qemu::guard;
@@ -58,10 +59,16 @@ impl Lab {
     ///
     /// # Errors
     /// The box cannot be started, or the run was cancelled.
-    pub(super) fn run(&self, kind: Kind, runtime: &Path, scenarios: &[&Scenario]) -> Result<Engine> {
+    pub(super) fn run(
+        &self,
+        kind: Kind,
+        runtime: &Path,
+        layout: Cgroup,
+        scenarios: &[&Scenario],
+    ) -> Result<Engine> {
         let label = runtime.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let log = self.logs.join(format!("{}.{label}.log", kind.name()));
-        let (boxed, events) = self.start(kind, runtime, scenarios, &log)?;
+        let (boxed, events) = self.start(kind, runtime, layout, scenarios, &log)?;
         let mut engine = Engine { version: None, cannot: None, rows: Vec::new() };
         let progress = |row: &Row| eprintln!("{} on {label}: {}", kind.name(), row.line());
         let mut heard = Instant::now();
@@ -94,19 +101,27 @@ impl Lab {
         &self,
         kind: Kind,
         runtime: &Path,
+        layout: Cgroup,
         scenarios: &[&Scenario],
         log: &Path,
     ) -> Result<(Boxed, Receiver<Event>)> {
-        let cgroup = format!("cofferdam-engine-test-{}-{}", std::process::id(), kind.name());
+        let cgroup = cgroups::name(kind.name());
+        let hierarchies = cgroups::of_layout(&self.hierarchies, layout);
+        if hierarchies.is_empty() {
+            return Err(fail::usage(format!(
+                "--cgroup {}: this host mounts no such hierarchy",
+                layout.name()
+            )));
+        }
         let task = Task {
             kind,
             runtime: runtime.to_owned(),
             busybox: self.busybox.clone(),
             scenarios: scenarios.iter().map(|scenario| scenario.name.to_owned()).collect(),
-            hierarchies: self.hierarchies.clone(),
+            hierarchies: hierarchies.clone(),
             cgroup: cgroup.clone(),
         };
-        let cgroups = Cgroups::create(&self.hierarchies, &cgroup).context("make the box's cgroups")?;
+        let cgroups = Cgroups::create(&hierarchies, &cgroup).context("make the box's cgroups")?;
         let program = std::env::current_exe().context("find this program")?;
         let argv: Vec<OsString> = vec![
             program.into(),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Cgroup as Layout;
+
 /// How long the processes of a killed box may take to be gone.
 const GONE: Duration = Duration::from_secs(20);
 
@@ -47,6 +49,48 @@ fn hierarchy(line: &str) -> Option<Hierarchy> {
         _ => return None,
     };
     path.starts_with("/sys/fs/cgroup").then_some(Hierarchy { path, legacy })
+}
+
+/// Whether both kinds are there.
+pub(super) fn is_hybrid(hierarchies: &[Hierarchy]) -> bool {
+    hierarchies.iter().any(|one| one.legacy.is_some()) && hierarchies.iter().any(|one| one.legacy.is_none())
+}
+
+/// Those that a box with this layout shows.
+pub(super) fn of_layout(hierarchies: &[Hierarchy], layout: Layout) -> Vec<Hierarchy> {
+    let fits = |one: &&Hierarchy| match layout {
+        Layout::Hybrid => true,
+        Layout::V1 => one.legacy.is_some(),
+        Layout::V2 => one.legacy.is_none(),
+    };
+    hierarchies.iter().filter(fits).cloned().collect()
+}
+
+/// What the names of all boxes' cgroups begin with; the id of the process that made them follows.
+const PREFIX: &str = "cofferdam-engine-test-";
+
+/// The name of a box's cgroup.
+pub(super) fn name(of: &str) -> String {
+    format!("{PREFIX}{}-{of}", std::process::id())
+}
+
+/// Removes the cgroups of runs that were killed; their processes ended with them.
+pub(super) fn sweep(hierarchies: &[Hierarchy]) {
+    for hierarchy in hierarchies {
+        let entries = fs::read_dir(&hierarchy.path).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| is_left(path, Path::new("/proc"))) {
+            if let Err(error) = remove(&path) {
+                eprintln!("a cgroup of an earlier run stays: {}: {error}", path.display());
+            }
+        }
+    }
+}
+
+fn is_left(path: &Path, proc: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+    let pid = rest.split('-').next().unwrap_or_default();
+    pid.parse::<u32>().is_ok() && !proc.join(pid).exists()
 }
 
 /// The cgroups of one box; removed when dropped.
@@ -106,7 +150,7 @@ impl Drop for Cgroups {
     }
 }
 
-/// Kills what is in a cgroup and removes it with all below.
+/// Removes a cgroup without processes with all below.
 fn remove(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -132,6 +176,19 @@ mod tests {
         assert_eq!(of(v2), Some(("/sys/fs/cgroup/unified".into(), None)));
         assert_eq!(of("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755"), None);
         assert_eq!(of("35 31 0:32 / /elsewhere rw - cgroup2 cgroup2 rw"), None);
+    }
+
+    #[test]
+    fn only_what_a_dead_run_left_is_swept() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir(proc.path().join("17")).unwrap();
+        let left = |name: &str| is_left(&Path::new("/sys/fs/cgroup").join(name), proc.path());
+        assert!(left("cofferdam-engine-test-18-podman"));
+        for other in
+            ["cofferdam-engine-test-17-podman", "cofferdam-engine-test-x", "system.slice", "cofferdam"]
+        {
+            assert!(!left(other), "{other}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{EngineChoice, EngineTest, Source};
+use crate::cli::{Cgroup, EngineChoice, EngineTest, Source};
 use crate::lab::cancel::Cancel;
 use crate::lab::{build, single};
 use crate::tools::{self, Tool};
@@ -138,10 +138,12 @@ pub fn run(workspace: &Workspace, args: &EngineTest) -> Result<u8> {
     std::fs::create_dir_all(out.join("logs")).with_context(|| format!("make {}", out.display()))?;
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let lab = Lab { busybox, hierarchies: cgroups::hierarchies()?, logs: out.join("logs"), cancel };
+    cgroups::sweep(&lab.hierarchies);
+    let layout = args.cgroup.unwrap_or(Cgroup::Hybrid);
     let mut results = Results::new(&runtime, &scenarios);
     for kind in kinds {
-        results.add(kind, lab.run(kind, &runtime, &scenarios)?);
-        control(&lab, kind, &runtime, &scenarios, &mut results)?;
+        results.add(kind, lab.run(kind, &runtime, layout, &scenarios)?);
+        control(&lab, kind, &runtime, layout, &scenarios, &mut results)?;
     }
     results.settle();
     report::write(&out, &results)?;
@@ -161,6 +163,7 @@ fn control(
     lab: &Lab,
     kind: Kind,
     tested: &Path,
+    layout: Cgroup,
     scenarios: &[&'static Scenario],
     results: &mut Results,
 ) -> Result<()> {
@@ -169,8 +172,14 @@ fn control(
         let path = tools::path(tool).filter(|path| path != tested);
         let Some(path) = path.filter(|_| !open.is_empty()) else { continue };
         eprintln!("{}: {} failed; now the same with {}", kind.name(), open.len(), tool.name());
-        let control = lab.run(kind, &path, &open)?;
-        results.control(kind, tool.name(), &control);
+        // crun refuses a hybrid layout: it sees the part with the controllers.
+        let hybrid = cgroups::is_hybrid(&cgroups::of_layout(&lab.hierarchies, layout));
+        let (layout, on) = match tool {
+            Tool::Crun if hybrid => (Cgroup::V1, " on v1 alone"),
+            _ => (layout, ""),
+        };
+        let control = lab.run(kind, &path, layout, &open)?;
+        results.control(kind, &format!("{}{on}", tool.name()), &control);
     }
     Ok(())
 }

@@ -64,10 +64,12 @@ pub(super) fn client(
         |path: &Path, text: &str| fs::write(path, text).with_context(|| format!("write {}", path.display()));
     write(&config.join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#)?;
     let containers = dir.join("containers.conf");
-    // The defaults ask for more open files and processes than a host without CAP_SYS_RESOURCE gives.
+    // The defaults ask for more open files and processes than a host without CAP_SYS_RESOURCE gives, and for a
+    // limit of processes, which a hierarchy may not have. Runtimes that write JSON are known to podman by name.
+    let name = place.runtime.file_name().unwrap_or_default().to_string_lossy();
     let text = format!(
-        "[containers]\ndefault_ulimits = [\"nofile={0}:{0}\", \"nproc={0}:{0}\"]\ninit_path = \"{2}\"\n[engine]\n\
-         cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n[network]\nnetwork_backend = \"netavark\"\n\
+        "[containers]\ndefault_ulimits = [\"nofile={0}:{0}\", \"nproc={0}:{0}\"]\ninit_path = \"{2}\"\n\
+         pids_limit = 0\n[engine]\nruntime_supports_json = [\"{name}\"]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n[network]\nnetwork_backend = \"netavark\"\n\
          network_config_dir = \"{1}\"\n",
         place.open_files,
         dir.join("networks").display(),

@@ -84,19 +84,25 @@ fn cgroups(hierarchies: &[Hierarchy]) -> Result<()> {
         }
     }
     umount2(CGROUP, MntFlags::MNT_DETACH).with_context(|| format!("unmount {CGROUP}"))?;
-    if !hierarchies.iter().any(|hierarchy| hierarchy.path == Path::new(CGROUP)) {
-        tmpfs(CGROUP, "mode=755")?;
+    // A v2 hierarchy alone has the usual place, wherever the host has it.
+    if let [Hierarchy { legacy: None, .. }] = hierarchies {
+        return hierarchy(Path::new(CGROUP), None);
     }
+    tmpfs(CGROUP, "mode=755")?;
     for Hierarchy { path, legacy } in hierarchies {
         fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
-        let kind = if legacy.is_some() { "cgroup" } else { "cgroup2" };
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some(kind), path, Some(kind), flags, legacy.as_deref())
-            .with_context(|| format!("mount {kind} on {}", path.display()))?;
+        hierarchy(path, legacy.as_deref())?;
     }
     for (path, target) in links {
         std::os::unix::fs::symlink(&target, &path)
             .with_context(|| format!("link {} to {}", path.display(), target.display()))?;
     }
     Ok(())
+}
+
+fn hierarchy(path: &Path, legacy: Option<&str>) -> Result<()> {
+    let kind = if legacy.is_some() { "cgroup" } else { "cgroup2" };
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some(kind), path, Some(kind), flags, legacy)
+        .with_context(|| format!("mount {kind} on {}", path.display()))
 }
