@@ -29,7 +29,7 @@ pub enum Command {
     Kernels(Kernels),
     /// Run everything that needs no VM, then the lab's self-tests.
     Test(Test),
-    /// What continuous integration runs: `test`, then `vm-test` on the default kernels.
+    /// What continuous integration runs: `test`, `vm-test` on the default kernels, the quick part of `engine-test`.
     Ci,
     /// Build the static release program `target/dist/cofferdam`.
     Dist,

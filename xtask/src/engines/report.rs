@@ -1,5 +1,6 @@
 //! The table, engines across and scenarios down; its reasons; `results.json`, `table.md` and `junit.xml`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -80,8 +81,18 @@ fn reasons(text: &mut String, results: &Results) {
             let _ = writeln!(text, "  – cannot run here: {why}");
             continue;
         }
-        for row in engine.rows.iter().filter(|row| row.outcome != Outcome::Passed) {
+        let of = |wanted: &[Outcome]| {
+            engine.rows.iter().filter(|row| wanted.contains(&row.outcome)).collect::<Vec<&Row>>()
+        };
+        for row in of(&[Outcome::Failed, Outcome::Host]) {
             let _ = writeln!(text, "  {} {}: {}", glyph(row.outcome), row.scenario, indented(row));
+        }
+        let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for row in of(&[Outcome::Skipped]) {
+            skipped.entry(&row.reason).or_default().push(&row.scenario);
+        }
+        for (reason, scenarios) in skipped {
+            let _ = writeln!(text, "  – {reason}: {}", scenarios.join(", "));
         }
     }
 }

@@ -5,10 +5,6 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Ask, Engine, SLEEPER, Started};
 
 const MIB: u64 = 1 << 20;
-/// The limit of memory on v2 and on v1, of the cgroup that the container sees as its own or from its path.
-const MEMORY: &str = "cd /sys/fs/cgroup; cat memory.max 2>/dev/null || cat memory/memory.limit_in_bytes";
-const PROCESSES: &str = "cd /sys/fs/cgroup; cat pids.max 2>/dev/null || cat pids/pids.max";
-
 pub(super) fn stats(engine: &dyn Engine) -> Result<()> {
     let script = "head -c 20000000 /dev/zero > /dev/shm/data; exec sleep 1000";
     let container = Started::new(engine, &Ask::new("stats", &["sh", "-c", script]))?;
@@ -20,26 +16,77 @@ pub(super) fn stats(engine: &dyn Engine) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn limits(engine: &dyn Engine) -> Result<()> {
-    let ask = Ask { memory: Some(64 * MIB), processes: Some(77), ..Ask::new("limits", SLEEPER) };
+/// The file of a limit, by its controller: on v2 and on v1.
+const MEMORY: [&str; 3] = ["memory", "memory.max", "memory.limit_in_bytes"];
+const PROCESSES: [&str; 3] = ["pids", "pids.max", "pids.max"];
+
+/// A sleeper that is found by its name from outside.
+fn named(name: &str) -> Vec<&str> {
+    [SLEEPER, &[name]].concat()
+}
+
+pub(super) fn memory(engine: &dyn Engine) -> Result<()> {
+    let ask = Ask { memory: Some(64 * MIB), ..Ask::new("limits", &named("limits")) };
     let container = Started::new(engine, &ask)?;
-    let memory = container.sh(MEMORY)?;
-    ensure!(memory == (64 * MIB).to_string(), "64 MiB asked for, limited to {memory} bytes");
-    let processes = container.sh(PROCESSES)?;
-    ensure!(processes == "77", "77 processes asked for, limited to {processes}");
-    Ok(())
+    limited(&container, &MEMORY, 64 * MIB)
+}
+
+pub(super) fn processes(engine: &dyn Engine) -> Result<()> {
+    let ask = Ask { processes: Some(77), ..Ask::new("processes", &named("processes")) };
+    let container = Started::new(engine, &ask)?;
+    limited(&container, &PROCESSES, 77)
 }
 
 pub(super) fn update(engine: &dyn Engine) -> Result<()> {
-    let ask = Ask { memory: Some(64 * MIB), ..Ask::new("update", SLEEPER) };
+    let ask = Ask { memory: Some(64 * MIB), ..Ask::new("update", &named("update")) };
     let container = Started::new(engine, &ask)?;
-    engine.limit_memory("update", 96 * MIB)?;
-    let memory = container.sh(MEMORY)?;
-    ensure!(memory == (96 * MIB).to_string(), "96 MiB asked for, limited to {memory} bytes");
-    engine.limit_memory("update", 48 * MIB)?;
-    let memory = container.sh(MEMORY)?;
-    ensure!(memory == (48 * MIB).to_string(), "48 MiB asked for, limited to {memory} bytes");
+    for mib in [96, 48] {
+        engine.limit_memory("update", mib * MIB)?;
+        limited(&container, &MEMORY, mib * MIB)?;
+    }
     Ok(())
+}
+
+/// The limit must be in force, and a container that sees cgroups must find it where it looks.
+fn limited(container: &Started<'_>, file: &[&str; 3], limit: u64) -> Result<()> {
+    let [controller, v2, v1] = file;
+    let found = outside(container.name, file)?;
+    ensure!(found == limit.to_string(), "{limit} asked for, limited to {found}");
+    let script =
+        format!("cd /sys/fs/cgroup && cat {v2} 2>/dev/null || cat {controller}/{v1} 2>/dev/null || :");
+    let inside = container.sh(&script)?;
+    ensure!(inside.is_empty() || inside == found, "limited to {found}, and the container reads {inside}");
+    Ok(())
+}
+
+/// A limit of the container whose first process has this last argument, as the machine outside sees it.
+fn outside(name: &str, [controller, v2, v1]: &[&str; 3]) -> Result<String> {
+    let end = format!("\0{name}\0");
+    for entry in std::fs::read_dir("/proc").context("list processes")? {
+        let path = entry.context("list processes")?.path();
+        let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap_or_default();
+        let command = read("cmdline");
+        if !command.starts_with("sh\0-c\0") || !command.ends_with(&end) {
+            continue;
+        }
+        let membership = read("cgroup");
+        // A hybrid layout has the controllers on v1.
+        let on_v1 = membership.lines().find_map(|line| {
+            let (names, path) = line.split_once(':')?.1.split_once(':')?;
+            let fits = names.split(',').any(|name| name == *controller);
+            fits.then(|| format!("/sys/fs/cgroup/{names}{path}/{v1}"))
+        });
+        let on_v2 = || {
+            Some(format!(
+                "/sys/fs/cgroup{}/{v2}",
+                membership.lines().find_map(|line| line.strip_prefix("0::"))?
+            ))
+        };
+        let file = on_v1.or_else(on_v2).context("the process is in no cgroup")?;
+        let text = std::fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+        return Ok(text.trim().to_owned());
+    }
+    anyhow::bail!("no process of {name} is seen from outside")
 }
 
 pub(super) fn oom(engine: &dyn Engine) -> Result<()> {
