@@ -175,14 +175,16 @@ pub enum EngineChoice {
     Buildah,
     /// containerd through `ctr` and the shim for OCI runtimes.
     Containerd,
+    /// containerd's plug-in for Kubernetes, called by gRPC.
+    Cri,
     /// dockerd with a docker client.
     Docker,
 }
 
 impl EngineChoice {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 5] =
-        [Self::Podman, Self::PodmanRootless, Self::Buildah, Self::Containerd, Self::Docker];
+    pub const ALL: [Self; 6] =
+        [Self::Podman, Self::PodmanRootless, Self::Buildah, Self::Containerd, Self::Cri, Self::Docker];
 
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -191,6 +193,7 @@ impl EngineChoice {
             Self::PodmanRootless => "podman-rootless",
             Self::Buildah => "buildah",
             Self::Containerd => "containerd",
+            Self::Cri => "cri",
             Self::Docker => "docker",
         }
     }

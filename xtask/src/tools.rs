@@ -49,6 +49,10 @@ pub enum Tool {
     Docker,
     /// Engines publish ports with it.
     Iptables,
+    /// Makes networks for Kubernetes.
+    Cni,
+    /// Speaks HTTP/2.
+    Curl,
     /// The first process in containers that podman starts with `--init`.
     Catatonit,
 }
@@ -79,6 +83,8 @@ impl Tool {
             Self::Dockerd => "dockerd",
             Self::Docker => "docker",
             Self::Iptables => "iptables",
+            Self::Cni => "the plug-ins of CNI",
+            Self::Curl => "curl",
             Self::Catatonit => "catatonit",
         }
     }
@@ -104,6 +110,8 @@ impl Tool {
             Self::Containerd => &["containerd"],
             Self::Dockerd | Self::Docker => &[DOCKER],
             Self::Iptables => &["iptables"],
+            Self::Cni => &["containernetworking-plugins"],
+            Self::Curl => &["curl"],
             Self::Catatonit => &["catatonit"],
         }
     }
@@ -158,6 +166,7 @@ pub fn path(tool: Tool) -> Option<PathBuf> {
             .map(|kind| PathBuf::from(format!("/usr/share/keyrings/debian-archive-keyring.{kind}")))
             .find(|path| path.is_file()),
         Tool::StaticLibc => static_libc(),
+        Tool::Cni => Some(PathBuf::from("/usr/lib/cni/bridge")).filter(|path| is_executable(path)),
         // Not for users to call.
         Tool::Netavark => ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"]
             .map(PathBuf::from)

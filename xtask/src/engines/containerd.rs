@@ -23,16 +23,16 @@ pub(super) struct Containerd {
     runtime: String,
 }
 
-/// Starts the daemon with all its plug-ins but those that are named.
+/// Starts the daemon with this at the head and this at the end of its configuration.
 ///
 /// # Errors
 /// It does not come up.
-pub(super) fn daemon(place: &Place, more: &str) -> Result<PathBuf> {
+pub(super) fn daemon(place: &Place, first: &str, more: &str) -> Result<PathBuf> {
     let dir = place.dir.join("containerd");
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
     let config = format!(
-        "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n{more}\n[grpc]\naddress = \"{0}/sock\"\n\
-         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{0}/opt\"\n",
+        "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n{first}\n[grpc]\naddress = \"{0}/sock\"\n\
+         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{0}/opt\"\n{more}",
         dir.display()
     );
     fs::write(dir.join("config.toml"), config).context("write the daemon's configuration")?;
@@ -48,7 +48,7 @@ impl Containerd {
     /// # Errors
     /// The daemon does not come up, or does not load the image.
     pub(super) fn start(place: &Place, image: &Image) -> Result<Self> {
-        let dir = daemon(place, "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]")?;
+        let dir = daemon(place, "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]", "")?;
         let runtime = place.runtime.display().to_string();
         let engine = Self { dir, runtime };
         success(engine.ctr(&["image", "import"]).arg(&image.archive)).context("load the image")?;

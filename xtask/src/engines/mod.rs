@@ -10,6 +10,7 @@ mod buildah;
 mod cgroups;
 mod cli;
 mod containerd;
+mod cri;
 mod docker;
 mod engine;
 mod image;
@@ -93,6 +94,7 @@ impl Kind {
             }
             Self::Buildah => &[Tool::Buildah],
             Self::Containerd => &[Tool::Containerd],
+            Self::Cri => &[Tool::Containerd, Tool::Cni, Tool::Iptables, Tool::Curl],
             Self::Docker => &[Tool::Dockerd, Tool::Docker, Tool::Containerd, Tool::Iptables],
         }
     }
@@ -104,6 +106,7 @@ impl Kind {
             Self::PodmanRootless => Box::new(podman::rootless(place, image)?),
             Self::Buildah => Box::new(buildah::Buildah::start(place, image)?),
             Self::Containerd => Box::new(containerd::Containerd::start(place, image)?),
+            Self::Cri => Box::new(cri::Cri::start(place, image)?),
             Self::Docker => Box::new(docker::start(place, image)?),
         })
     }
