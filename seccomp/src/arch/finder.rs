@@ -26,24 +26,23 @@ impl Finder {
 
     /// As [`Arch::number`].
     pub(crate) fn number(&mut self, name: &str) -> Option<u32> {
-        let names = self.table.by_name;
-        let near = names.get(self.place..).unwrap_or_default().iter().take(NEAR);
-        for (step, (known, number)) in near.enumerate() {
-            match (*known).cmp(name) {
+        for step in 0..NEAR {
+            let Some((known, number)) = self.table.call(self.place.saturating_add(step)) else { break };
+            match known.cmp(name) {
                 Ordering::Less => {}
                 Ordering::Equal => {
                     self.place = self.place.saturating_add(step).saturating_add(1);
-                    return Some(*number);
+                    return Some(number);
                 }
                 // Between two neighbours there is none.
                 Ordering::Greater if step > 0 || self.is_behind(name) => return None,
                 Ordering::Greater => break,
             }
         }
-        match names.binary_search_by_key(&name, |(known, _)| known) {
+        match self.table.place(name) {
             Ok(found) => {
                 self.place = found.saturating_add(1);
-                names.get(found).map(|(_, number)| *number)
+                self.table.call(found).map(|(_, number)| number)
             }
             Err(before) => {
                 self.place = before;
@@ -54,8 +53,8 @@ impl Finder {
 
     /// Whether a name comes after the last one found.
     fn is_behind(&self, name: &str) -> bool {
-        let last = self.place.checked_sub(1).and_then(|place| self.table.by_name.get(place));
-        last.is_none_or(|(last, _)| *last < name)
+        let last = self.place.checked_sub(1).and_then(|place| self.table.call(place));
+        last.is_none_or(|(last, _)| last < name)
     }
 }
 

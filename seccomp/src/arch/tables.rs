@@ -54,7 +54,7 @@ const fn calls<const N: usize>(list: [(usize, u32); N]) -> [Call; N] {
 
 impl Table {
     /// The name and the number of the call at a place in the order of names.
-    fn call(&self, place: usize) -> Option<(&'static str, u32)> {
+    pub(super) fn call(&self, place: usize) -> Option<(&'static str, u32)> {
         let call = self.calls.get(place)?;
         let start = place.checked_sub(1).map_or(Some(0), |before| Some(self.calls.get(before)?.end))?;
         Some((self.names.get(usize::from(start)..usize::from(call.end))?, call.number))
@@ -66,22 +66,27 @@ impl Table {
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u32> {
+        let place = self.place(name).ok()?;
+        self.call(place).map(|(_, number)| number)
+    }
+
+    /// The place of a name in their order, or where it would be.
+    pub(super) fn place(&self, name: &str) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.calls.len());
         while low < high {
             let middle = low.midpoint(high);
-            let (found, number) = self.call(middle)?;
-            match found.cmp(name) {
-                Ordering::Less => low = middle.checked_add(1)?,
-                Ordering::Equal => return Some(number),
-                Ordering::Greater => high = middle,
+            match self.call(middle).map(|(found, _)| found.cmp(name)) {
+                Some(Ordering::Less) => low = middle.saturating_add(1),
+                Some(Ordering::Equal) => return Ok(middle),
+                Some(Ordering::Greater) | None => high = middle,
             }
         }
-        None
+        Err(low)
     }
 
     /// The numbers, from the lowest.
     pub(super) fn in_order(&self) -> impl Iterator<Item = u32> {
-        let number = |place: &u16| self.by_name.get(usize::from(*place)).map(|(_, number)| *number);
+        let number = |place: &u16| self.calls.get(usize::from(*place)).map(|call| call.number);
         self.by_number.iter().filter_map(number)
     }
 
