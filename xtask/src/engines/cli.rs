@@ -16,12 +16,29 @@ pub(super) struct Cli {
     pub words: Vec<String>,
     /// What the client's environment has beside the box's.
     pub variables: Vec<(String, String)>,
-    /// The words that ask for a user namespace, or why a container cannot ask for one.
-    pub user_namespace: Result<&'static [&'static str], &'static str>,
+    /// How a container gets a user namespace.
+    pub user_namespace: UserNamespace,
     /// The words that remove a container at once.
     pub remove: &'static [&'static str],
     /// Why it cannot limit what a container uses, if so.
     pub no_limits: Option<&'static str>,
+}
+
+/// How a container gets a user namespace.
+pub(super) enum UserNamespace {
+    /// It asks with these words.
+    Words(&'static [&'static str]),
+    /// This starts another daemon, which gives one to all its containers.
+    Daemon(Box<dyn Fn() -> Result<Cli>>),
+}
+
+impl std::fmt::Debug for UserNamespace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Words(_) => "Words",
+            Self::Daemon(_) => "Daemon",
+        })
+    }
 }
 
 /// What `inspect` says.
@@ -94,8 +111,8 @@ impl Cli {
         }
         if ask.user_namespace {
             match self.user_namespace {
-                Ok(words) => command.args(words),
-                Err(why) => return lacks(why),
+                UserNamespace::Words(words) => command.args(words),
+                UserNamespace::Daemon(_) => return lacks("it maps ids for a whole daemon"),
             };
         }
         command.arg(image::NAME).args(&ask.args);
@@ -113,6 +130,9 @@ impl Engine for Cli {
     }
 
     fn run(&self, ask: &Ask<'_>) -> Result<Output> {
+        if let (true, UserNamespace::Daemon(start)) = (ask.user_namespace, &self.user_namespace) {
+            return start()?.run(&Ask { user_namespace: false, ..ask.clone() });
+        }
         let mut command = self.asked(&["--rm"], ask)?;
         if ask.terminal { output(&mut terminal(&command)) } else { output(&mut command) }
     }
@@ -228,7 +248,7 @@ mod tests {
             words: vec!["engine".into(), "--root".into(), "/r".into()],
             variables: Vec::new(),
             remove: &["rm", "--force"],
-            user_namespace: Err("for the whole daemon"),
+            user_namespace: UserNamespace::Daemon(Box::new(|| Ok(cli()))),
             no_limits: None,
         }
     }
@@ -268,6 +288,9 @@ mod tests {
     fn what_an_engine_lacks_is_no_failure() {
         let ask = Ask { user_namespace: true, ..Ask::new("c", &["true"]) };
         let error = cli().asked(&[], &ask).unwrap_err();
-        assert_eq!(error.downcast_ref::<crate::engines::engine::Lacks>().unwrap().0, "for the whole daemon");
+        assert_eq!(
+            error.downcast_ref::<crate::engines::engine::Lacks>().unwrap().0,
+            "it maps ids for a whole daemon"
+        );
     }
 }

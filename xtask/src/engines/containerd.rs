@@ -38,7 +38,7 @@ pub(super) fn daemon(place: &Place, first: &str, more: &str) -> Result<PathBuf> 
     fs::write(dir.join("config.toml"), config).context("write the daemon's configuration")?;
     let mut command = Command::new("containerd");
     command.arg("--config").arg(dir.join("config.toml"));
-    place.daemon(&mut command, &dir.join("sock"))?;
+    Place::daemon(&mut command, &dir.join("sock"))?;
     Ok(dir)
 }
 

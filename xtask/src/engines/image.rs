@@ -20,7 +20,7 @@ pub(super) const CONTEXT: &str = "build";
 pub(super) const PAGE: &str = "served from inside";
 
 /// The image's files in a folder. [`CONTEXT`] beside them builds the same and more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Image {
     /// The archive that engines load.
     pub archive: PathBuf,

@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit};
 const START: Duration = Duration::from_mins(1);
 
 /// The box, seen from inside.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     /// A folder in memory, gone with the box.
     pub dir: PathBuf,
@@ -41,9 +41,9 @@ impl Place {
     ///
     /// # Errors
     /// It does not start, ends again, or does not answer.
-    pub(super) fn daemon(&self, command: &mut Command, socket: &Path) -> Result<()> {
+    pub(super) fn daemon(command: &mut Command, socket: &Path) -> Result<()> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let log = self.dir.join(format!("{name}.log"));
+        let log = socket.with_extension("log");
         let file = fs::File::create(&log).with_context(|| format!("make {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone().context("copy a descriptor")?).stderr(file);
         eprintln!("+ {command:?} &");

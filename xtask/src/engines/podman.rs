@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result};
 
 use crate::tools::{self, Tool};
 
-use super::cli::Cli;
+use super::cli::{Cli, UserNamespace};
 use super::image::Image;
 use super::place::Place;
 use super::process::success;
 
 /// Who `podman-rootless` runs as: not a user of the host, but one of the box's own `/etc/passwd`.
 const USER: u32 = 4242;
-const NAME: &str = "engine-test";
+pub(super) const NAME: &str = "engine-test";
 
 /// podman as root.
 ///
@@ -104,7 +104,7 @@ pub(super) fn client(
     Ok(Cli {
         words,
         variables: variables.map(|(name, path)| (name.to_owned(), path.display().to_string())).to_vec(),
-        user_namespace: Ok(if driver == "vfs" {
+        user_namespace: UserNamespace::Words(if driver == "vfs" {
             &["--uidmap", "0:1:1000", "--gidmap", "0:1:1000"]
         } else {
             &["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"]
@@ -119,8 +119,11 @@ fn load(cli: Cli, image: &Image) -> Result<Cli> {
     Ok(cli)
 }
 
-/// The box has its own `/etc`.
-fn add_user(home: &Path) -> Result<()> {
+/// Adds the user of the box, which has its own `/etc`.
+///
+/// # Errors
+/// A file of it cannot be changed.
+pub(super) fn add_user(home: &Path) -> Result<()> {
     let add = |path: &str, line: String| -> Result<()> {
         let mut text = fs::read_to_string(path).unwrap_or_default();
         if !text.is_empty() && !text.ends_with('\n') {
