@@ -1,12 +1,13 @@
 //! The type `cgroup`: whatever layout the host has.
 //!
-//! On a v2 host it is one `cgroup2`. With v1 hierarchies (hybrid layouts included) it is a tmpfs with each
+//! On a v2 host it is one `cgroup2`. Without a cgroup namespace the container's own cgroup is bound in the place
+//! of each v1 hierarchy's root: that is where programs look for their limits. With v1 hierarchies (hybrid layouts included) it is a tmpfs with each
 //! hierarchy that the host has, under the same name, and the same links.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cofferdam_sys::mount::MountAttrs;
 use cofferdam_sys::{Errno, errno, file};
@@ -33,14 +34,35 @@ struct Hierarchy {
     data: Vec<(String, Option<String>)>,
 }
 
+/// What the child may see of cgroups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View<'a> {
+    /// What its own cgroup namespace shows.
+    Namespace,
+    /// It is in the host's namespace.
+    Host {
+        /// Its directory by the mount point of each hierarchy.
+        own: &'a BTreeMap<PathBuf, PathBuf>,
+        /// Whether it is in a user namespace, from where hierarchies of the host's namespace cannot be mounted.
+        user: bool,
+    },
+}
+
 /// What a mount of the type `cgroup` stands for on this host; `open` opens a plain mount.
-pub(crate) fn items(mount: &Mount, open: &mut dyn FnMut(&Mount) -> Result<Item>) -> Result<Vec<Item>> {
+pub(crate) fn items(
+    mount: &Mount,
+    view: &View<'_>,
+    open: &mut dyn FnMut(&Mount) -> Result<Item>,
+) -> Result<Vec<Item>> {
     let about = format!("mount cgroup on {}: look at {HOST}", mount.target.display());
     let fail = |errno| Error::system(about.as_str(), errno);
     let io = |error: std::io::Error| fail(errno::from_io(&error));
     let host = fs::File::open(HOST).map_err(io)?;
     if file::filesystem_magic(host.as_fd()).map_err(fail)? == CGROUP2 {
-        return Ok(vec![open(&with_type(mount, "cgroup2", None))?]);
+        return Ok(vec![open(&match view {
+            View::Host { user: true, .. } => bind(mount, Path::new(HOST)),
+            _ => with_type(mount, "cgroup2", None),
+        })?]);
     }
     let hierarchies = hierarchies(&mountinfo::parse(&fs::read("/proc/self/mountinfo").map_err(io)?)?);
     if hierarchies.is_empty() {
@@ -48,9 +70,7 @@ pub(crate) fn items(mount: &Mount, open: &mut dyn FnMut(&Mount) -> Result<Item>)
     }
     let mut items = vec![open(&base(mount))?];
     for (name, hierarchy) in &hierarchies {
-        let mut below = with_type(mount, &hierarchy.fstype, Some(hierarchy.data.clone()));
-        below.target = mount.target.join(name);
-        items.push(open(&below)?);
+        items.push(open(&below(mount, view, name, hierarchy))?);
     }
     for (name, to) in links(&hierarchies).map_err(io)? {
         let place = Place::new("link", &mount.target.join(name))?;
@@ -70,6 +90,25 @@ fn with_type(mount: &Mount, fstype: &str, data: Option<Vec<(String, Option<Strin
     let data = data.unwrap_or_else(|| own.clone());
     typed.kind = Kind::Fs { fstype: fstype.to_owned(), source: Some("cgroup".into()), data };
     typed
+}
+
+/// The mount of one of several hierarchies.
+fn below(mount: &Mount, view: &View<'_>, name: &str, hierarchy: &Hierarchy) -> Mount {
+    let root = Path::new(HOST).join(name);
+    let mut below = match view {
+        View::Namespace => with_type(mount, &hierarchy.fstype, Some(hierarchy.data.clone())),
+        // A hierarchy that it has no part in is shown as the host has it.
+        View::Host { own, .. } => bind(mount, own.get(&root).unwrap_or(&root)),
+    };
+    below.target = mount.target.join(name);
+    below
+}
+
+/// A directory of the host instead, with the attributes that were asked for.
+fn bind(mount: &Mount, source: &Path) -> Mount {
+    let mut bound = mount.clone();
+    bound.kind = Kind::Bind { source: source.to_owned(), recursive: false };
+    bound
 }
 
 /// The small tmpfs that the hierarchies are in; writable until they are.
@@ -143,6 +182,23 @@ mod tests {
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 42 31 0:38 /a /sys/fs/cgroup/unified/a rw,relatime - cgroup2 cgroup2 rw
 ";
+
+    #[test]
+    fn without_a_namespace_the_own_cgroup_stands_for_the_root() {
+        let options = ["ro".to_owned(), "nosuid".to_owned()];
+        let mount = Mount::from_options("cgroup", "cgroup", "/cg", &options).unwrap();
+        let found = hierarchies(&mountinfo::parse(HYBRID.as_bytes()).unwrap());
+        let own = BTreeMap::from([(Path::new(HOST).join("unified"), "/sys/fs/cgroup/unified/a/b".into())]);
+        let view = View::Host { own: &own, user: false };
+        for (name, source) in [("unified", "unified/a/b"), ("systemd", "systemd")] {
+            let below = below(&mount, &view, name, &found[name]);
+            let expected = Kind::Bind { source: Path::new(HOST).join(source), recursive: false };
+            assert_eq!((&below.kind, below.target), (&expected, Path::new("/cg").join(name)));
+            assert_eq!(below.attrs, mount.attrs);
+        }
+        let below = below(&mount, &View::Namespace, "systemd", &found["systemd"]);
+        assert!(matches!(below.kind, Kind::Fs { fstype, .. } if fstype == "cgroup"));
+    }
 
     #[test]
     fn finds_the_hierarchies_of_a_hybrid_host() {

@@ -106,7 +106,7 @@ impl RootFs {
             let mut open = |mount: &Mount| self.open_mount(host, mount, &mut maps);
             match &mount.kind {
                 Kind::Fs { fstype, .. } if fstype == "cgroup" => {
-                    mounts.extend(cgroup::items(mount, &mut open)?);
+                    mounts.extend(cgroup::items(mount, &self.view(), &mut open)?);
                 }
                 _ => mounts.push(open(mount)?),
             }
@@ -128,6 +128,13 @@ impl RootFs {
         };
         prepared.check_readonly_paths()?;
         Ok(prepared)
+    }
+
+    fn view(&self) -> cgroup::View<'_> {
+        match &self.cgroups {
+            None => cgroup::View::Namespace,
+            Some(own) => cgroup::View::Host { own, user: self.user_namespace },
+        }
     }
 
     fn open_root(&self, host: Host, maps: &mut MapNamespaces) -> Result<Tree> {

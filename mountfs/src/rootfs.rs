@@ -1,5 +1,6 @@
 //! A root filesystem as plain data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::mount::{Mount, Propagation};
@@ -32,7 +33,11 @@ pub struct RootFs {
     /// Whether `/dev` gets `null`, `zero`, `full`, `random`, `urandom`, `tty`, and links to the standard
     /// descriptors. Neither these nor [`RootFs::devices`] are made where `/dev` is a bind.
     pub default_devices: bool,
-    /// Whether the child has a user namespace of its own. No device can be made in one, so that the
+    /// The cgroup of a child without a cgroup namespace of its own: its directory in each hierarchy, by the
+    /// place below `/sys/fs/cgroup` where that is mounted. A mount of the type `cgroup` shows them in the places
+    /// of the hierarchies' roots. `None` for a child with a namespace, which shows the same by itself.
+    pub cgroups: Option<BTreeMap<PathBuf, PathBuf>>,
+    /// Whether the child has a user namespace of its own, or the caller is in one. No device can be made in one, so that the
     /// host's nodes are bound instead, with the host's owner and permissions.
     pub user_namespace: bool,
 }
@@ -51,6 +56,7 @@ impl RootFs {
             readonly_paths: Vec::new(),
             devices: Vec::new(),
             default_devices: true,
+            cgroups: None,
             user_namespace: false,
         }
     }

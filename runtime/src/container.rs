@@ -153,6 +153,8 @@ pub struct Terminal {
 pub struct CgroupPlan {
     /// The path below the roots of the hierarchies, without a leading `/`.
     pub path: String,
+    /// Whether the config names the path. A caller without rights may be left where it is when it does not.
+    pub named: bool,
     /// What is written before the container is born in it.
     pub limits: Limits,
     /// Which devices may be used: the rules in the config's order, the last that fits wins.

@@ -15,6 +15,7 @@ mod scheduling;
 mod seccomp;
 mod terminal;
 
+use std::ffi::CStr;
 use std::path::Path;
 
 use cofferdam_ns::{Isolation, Namespace};
@@ -123,21 +124,7 @@ const REALTIME: &str =
 /// A failure of the child in words; that the program is missing is told in those that engines look for.
 pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
     match failure {
-        Failure::Exec { program, errno: number @ (Errno::ENOENT | Errno::ENOTDIR) } => {
-            let name = program.to_string_lossy();
-            let (wanted, path) = (errno::describe(*number), String::from_utf8_lossy(&process.path));
-            let what = if name.contains('/') {
-                format!("execute {name}: {wanted}")
-            } else {
-                format!("execute {name}: executable file not found in $PATH: {wanted}")
-            };
-            Error::new(ErrorKind::ProgramNotFound, what).with_hint(format!(
-                "process.args[0], its interpreter or its loader is not in the root file system (PATH={path})"
-            ))
-        }
-        Failure::Exec { .. } => Error::new(ErrorKind::ProgramNotExecutable, failure.to_string()).with_hint(
-            "process.args[0] must be an executable file for process.user, on a mount without noexec",
-        ),
+        Failure::Exec { program, errno } => exec_failure(program, *errno, &process.path),
         Failure::Step { about, errno, .. } => {
             let label = process.label.as_ref().filter(|label| label.about() == *about);
             let scheduler = about.starts_with("process.scheduler") && *errno == Errno::EPERM;
@@ -151,10 +138,49 @@ pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
     }
 }
 
+/// Engines choose between 126 and 127 by words in small letters, which are there beside the errno.
+fn exec_failure(program: &CStr, number: Errno, path: &[u8]) -> Error {
+    let name = program.to_string_lossy();
+    let absent = matches!(number, Errno::ENOENT | Errno::ENOTDIR);
+    let words = match number {
+        _ if absent && !name.contains('/') => "executable file not found in $PATH: ",
+        _ if absent => "no such file or directory: ",
+        Errno::EACCES => "permission denied: ",
+        _ => "",
+    };
+    let what = format!("execute {name}: {words}{}", errno::describe(number));
+    if absent {
+        let path = String::from_utf8_lossy(path);
+        return Error::new(ErrorKind::ProgramNotFound, what).with_hint(format!(
+            "process.args[0], its interpreter or its loader is not in the root file system (PATH={path})"
+        ));
+    }
+    Error::new(ErrorKind::ProgramNotExecutable, what)
+        .with_hint("process.args[0] must be an executable file for process.user, on a mount without noexec")
+}
+
 fn start(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Start, error.to_string())
 }
 
 pub(crate) fn os(step: &str, number: Errno) -> Error {
     Error::new(ErrorKind::Start, format!("{step}: {}", errno::describe(number)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_find_their_words() {
+        for (program, errno, words) in [
+            (c"/no/such", Errno::ENOENT, "no such file or directory"),
+            (c"none", Errno::ENOENT, "executable file not found in $PATH"),
+            (c"/etc/plain", Errno::EACCES, "permission denied"),
+        ] {
+            let error = exec_failure(program, errno, b"/bin");
+            let text = error.to_string();
+            assert!(text.contains(words) && text.contains(program.to_str().unwrap()), "{text}");
+        }
+    }
 }

@@ -23,11 +23,13 @@ pub enum Command {
     VmTest(Box<VmTest>),
     /// An interactive shell in a guest; reads commands from a pipe too.
     VmShell(VmShell),
+    /// Run real engines with the runtime under them: podman, buildah, containerd, docker.
+    EngineTest(EngineTest),
     /// List the kernels of the catalogue: series, version, size, cached or not.
     Kernels(Kernels),
     /// Run everything that needs no VM, then the lab's self-tests.
     Test(Test),
-    /// What continuous integration runs: `test`, then `vm-test` on the default kernels.
+    /// What continuous integration runs: `test`, `vm-test` on the default kernels, the quick part of `engine-test`.
     Ci,
     /// Build the static release program `target/dist/cofferdam`.
     Dist,
@@ -161,6 +163,72 @@ pub struct VmTest {
     /// The limit of one case in milliseconds, instead of the accelerator's.
     #[arg(long, value_name = "MS", hide = true)]
     pub limit_ms: Option<u64>,
+}
+
+/// An engine in the way that it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineChoice {
+    /// podman as root.
+    Podman,
+    /// podman as an ordinary user.
+    PodmanRootless,
+    /// buildah as root.
+    Buildah,
+    /// containerd through `ctr` and the shim for OCI runtimes.
+    Containerd,
+    /// containerd's plug-in for Kubernetes, called by gRPC.
+    Cri,
+    /// dockerd with a docker client.
+    Docker,
+}
+
+impl EngineChoice {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 6] =
+        [Self::Podman, Self::PodmanRootless, Self::Buildah, Self::Containerd, Self::Cri, Self::Docker];
+
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Podman => "podman",
+            Self::PodmanRootless => "podman-rootless",
+            Self::Buildah => "buildah",
+            Self::Containerd => "containerd",
+            Self::Cri => "cri",
+            Self::Docker => "docker",
+        }
+    }
+}
+
+/// `engine-test`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[derive(Debug, Clone, Args)]
+pub struct EngineTest {
+    /// Only this engine, which then must be able to run here; can be repeated. Default: all.
+    #[arg(long = "engine", value_enum, value_name = "ENGINE")]
+    pub engines: Vec<EngineChoice>,
+    /// Another OCI runtime to put under the engines; default: this repository's own, as it ships.
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+    /// Only scenarios whose name contains this; can be repeated.
+    #[arg(long = "filter", value_name = "TEXT")]
+    pub filters: Vec<String>,
+    /// The part of the host's cgroups that engines see: `v1`, `v2`; default: all of it.
+    #[arg(long, value_enum)]
+    pub cgroup: Option<Cgroup>,
+    /// Only the scenarios that take a second or two.
+    #[arg(long)]
+    pub fast: bool,
+    /// Print the scenarios, and start nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Print the results as JSON on standard output; everything else goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+    /// Take what goes into the image from the cache only.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `vm-shell`.

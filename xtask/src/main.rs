@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cli;
 pub mod commands;
+pub mod engines;
 pub mod fail;
 pub mod image;
 pub mod kernels;
@@ -21,7 +22,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     // This program is also what becomes QEMU, so that no guest outlives it.
-    if let Some(code) = qemu::guard::intercept() {
+    // And what an engine's box starts, which is not to know the workspace.
+    if let Some(code) = qemu::guard::intercept().or_else(engines::intercept) {
         return code;
     }
     match commands::run(cli::Cli::parse()) {

@@ -29,7 +29,36 @@ pub enum Tool {
     Crun,
     /// A runtime to compare with.
     Runc,
+    /// An engine without a daemon.
+    Podman,
+    /// Watches a container for podman.
+    Conmon,
+    /// Makes networks for podman.
+    Netavark,
+    /// Gives an ordinary user's containers ids of their own.
+    NewUidMap,
+    /// Gives an ordinary user's containers a network.
+    Slirp,
+    /// Builds images.
+    Buildah,
+    /// An engine.
+    Containerd,
+    /// The daemon of docker.
+    Dockerd,
+    /// The client of docker.
+    Docker,
+    /// Engines publish ports with it.
+    Iptables,
+    /// Makes networks for Kubernetes.
+    Cni,
+    /// Speaks HTTP/2.
+    Curl,
+    /// The first process in containers that podman starts with `--init`.
+    Catatonit,
 }
+
+/// The package, not the registry of the same name.
+const DOCKER: &str = concat!("docker", ".io");
 
 impl Tool {
     /// What it is called in messages.
@@ -44,6 +73,19 @@ impl Tool {
             Self::StaticLibc => "libc.a",
             Self::Crun => "crun",
             Self::Runc => "runc",
+            Self::Podman => "podman",
+            Self::Conmon => "conmon",
+            Self::Netavark => "netavark",
+            Self::NewUidMap => "newuidmap",
+            Self::Slirp => "slirp4netns",
+            Self::Buildah => "buildah",
+            Self::Containerd => "containerd",
+            Self::Dockerd => "dockerd",
+            Self::Docker => "docker",
+            Self::Iptables => "iptables",
+            Self::Cni => "the plug-ins of CNI",
+            Self::Curl => "curl",
+            Self::Catatonit => "catatonit",
         }
     }
 
@@ -59,6 +101,18 @@ impl Tool {
             Self::StaticLibc => &["libc6-dev"],
             Self::Crun => &["crun"],
             Self::Runc => &["runc"],
+            Self::Podman => &["podman"],
+            Self::Conmon => &["conmon"],
+            Self::Netavark => &["netavark"],
+            Self::NewUidMap => &["uidmap"],
+            Self::Slirp => &["slirp4netns"],
+            Self::Buildah => &["buildah"],
+            Self::Containerd => &["containerd"],
+            Self::Dockerd | Self::Docker => &[DOCKER],
+            Self::Iptables => &["iptables"],
+            Self::Cni => &["containernetworking-plugins"],
+            Self::Curl => &["curl"],
+            Self::Catatonit => &["catatonit"],
         }
     }
 }
@@ -112,6 +166,12 @@ pub fn path(tool: Tool) -> Option<PathBuf> {
             .map(|kind| PathBuf::from(format!("/usr/share/keyrings/debian-archive-keyring.{kind}")))
             .find(|path| path.is_file()),
         Tool::StaticLibc => static_libc(),
+        Tool::Cni => Some(PathBuf::from("/usr/lib/cni/bridge")).filter(|path| is_executable(path)),
+        // Not for users to call.
+        Tool::Netavark => ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"]
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|path| is_executable(path)),
         program => in_path(program.name()),
     }
 }

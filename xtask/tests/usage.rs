@@ -44,6 +44,18 @@ fn a_runtime_that_does_not_exist_is_usage() {
 }
 
 #[test]
+fn an_engine_test_without_sense_starts_no_engine() {
+    refused(&["engine-test", "--engine", "rocket"], USAGE, &["rocket"]);
+    refused(&["engine-test", "--filter", "teleport"], USAGE, &["teleport", "--list"]);
+    refused(
+        &["engine-test", "--runtime", "/nonexistent/runc"],
+        USAGE,
+        &["/nonexistent/runc", "No such file"],
+    );
+    refused(&["engine-test", "--runtime", "/etc/passwd"], USAGE, &["/etc/passwd", "not a program"]);
+}
+
+#[test]
 fn a_program_that_does_not_exist_is_usage() {
     refused(&["runner", "--", "/nonexistent/test"], USAGE, &["/nonexistent/test"]);
 }

@@ -4,8 +4,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use cofferdam_cgroup::Limits;
-use cofferdam_mountfs::{Host, RootSource};
-use cofferdam_ns::Isolation;
+use cofferdam_mountfs::{Host, Prepared, RootSource};
+use cofferdam_ns::{Isolation, Namespaces, NsKind};
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 
@@ -13,7 +13,7 @@ use super::console::Console;
 use super::{Runtime, Warn, pid_file, pidfd_socket};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
-use crate::state::{Locked, Record, State, Status, VERSION, identify, now};
+use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
 /// What `create` and `run` are told beside the bundle.
@@ -112,8 +112,6 @@ impl Runtime {
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
         run::require_selinux(container.mount_label.as_ref())?;
-        let root = container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)?;
-
         self.sweep(id)?;
         let directory = self.root.create(id)?;
         let record = record(&container, id, site.place().cloned());
@@ -126,6 +124,10 @@ impl Runtime {
                 if way == Way::Create { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) }
             })
             .and_then(|gate| {
+                let control = Control::create(&container.cgroup, site, id, warn);
+                control.map(|control| (gate, control))
+            })
+            .and_then(|(gate, control)| {
                 let around = Surroundings {
                     state: state.clone(),
                     lock: directory.holder(),
@@ -134,14 +136,22 @@ impl Runtime {
                     inherit: options.preserve_fds,
                     keyring: !options.no_new_keyring,
                 };
-                let additions = Additions {
-                    filter: filter.as_ref(),
-                    confined: confined.as_ref(),
-                    domain: &container.domain,
-                };
-                run::plan(&container, &isolation, root, &additions, id, &around, warn)
-            })
-            .and_then(|plan| Control::create(&container.cgroup, site, id).map(|control| (plan, control)));
+                let plan = prepare(&mut container, &control).and_then(|root| {
+                    let additions = Additions {
+                        filter: filter.as_ref(),
+                        confined: confined.as_ref(),
+                        domain: &container.domain,
+                    };
+                    run::plan(&container, &isolation, root, &additions, id, &around, warn)
+                });
+                match plan {
+                    Ok(plan) => Ok((plan, control)),
+                    Err(error) => Err(match control.remove() {
+                        Ok(()) => error,
+                        Err(cleanup) => error.with_cleanup(cleanup),
+                    }),
+                }
+            });
         match prepared {
             Ok((plan, control)) => Ok(Attempt {
                 bundle,
@@ -163,6 +173,18 @@ impl Runtime {
             }),
         }
     }
+}
+
+/// Opens the root and the sources of its mounts. The cgroup is one of them where no namespace shows it.
+fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
+    let own = container.new_namespaces.contains(Namespaces::CGROUP);
+    let joined = container.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
+    if !own && !joined {
+        container.rootfs.cgroups = Some(control.directories());
+    }
+    // An engine without rights starts the runtime in a user namespace, and the config asks for no other.
+    container.rootfs.user_namespace |= !is_root_of_machine();
+    container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)
 }
 
 impl Attempt<'_> {

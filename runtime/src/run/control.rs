@@ -1,7 +1,8 @@
 //! The container's control group: made before the clone, removed after the end.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cofferdam_cgroup::{
@@ -11,6 +12,7 @@ use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
 use cofferdam_sys::{Errno, errno};
 
 use crate::container::CgroupPlan;
+use crate::state::is_root_of_machine;
 use crate::{ContainerId, Error, ErrorKind, Result};
 
 /// How long processes that the kernel is still ending may keep the cgroup busy.
@@ -64,7 +66,15 @@ impl Site {
 
 impl Control {
     /// Makes the cgroup, its limits and its device rules.
-    pub(crate) fn create(plan: &CgroupPlan, site: Site, id: &ContainerId) -> Result<Self> {
+    ///
+    /// Who is not the machine's root, and asks neither for a place nor for a limit, goes on in its own cgroup
+    /// when it may make none: device rules are made of rights that such a caller does not have.
+    pub(crate) fn create(
+        plan: &CgroupPlan,
+        site: Site,
+        id: &ContainerId,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
         let Site { hierarchy, place } = site;
         let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
         let needed = controllers(plan, &hierarchy);
@@ -73,6 +83,17 @@ impl Control {
             // Nothing that the config asks for needs them: a caller may have only a part of the hierarchy.
             Err(error) if usual != needed && error.kind() != CgroupErrorKind::AlreadyExists => {
                 AnyCgroup::create(&hierarchy, &plan.path, &needed)
+            }
+            made => made,
+        };
+        let dispensable = !plan.named && plan.limits == Limits::default();
+        let made = match made {
+            // The container's standard error may be the warning's too: nothing is said about nothing.
+            Err(error) if dispensable && is_denied(&error) && !is_root_of_machine() => {
+                if !plan.devices.is_empty() {
+                    warn(&format!("device rules are not in force: {error}"));
+                }
+                return Ok(Self { cgroup: None, hierarchy, place: Some(place) });
             }
             made => made,
         };
@@ -116,6 +137,13 @@ impl Control {
         let whole = [&[own.as_str()], parts.as_slice()].concat().join("/");
         let control = Self::open(Some(&(whole, 0)))?;
         if control.cgroup.is_none() { Err(refuse("there is no such cgroup")) } else { Ok(control) }
+    }
+
+    /// Its directories, each by the mount point of its hierarchy.
+    pub(crate) fn directories(&self) -> BTreeMap<PathBuf, PathBuf> {
+        let Some((path, _)) = &self.place else { return BTreeMap::new() };
+        let directories = points(&self.hierarchy).map(|point| (point.to_owned(), point.join(path)));
+        directories.filter(|(_, directory)| directory.is_dir()).collect()
     }
 
     /// The v2 cgroup that the child is born in, where there is one.
@@ -222,6 +250,10 @@ impl Control {
                 .with_hint("this needs a cgroup hierarchy that the caller may write")
         })
     }
+}
+
+fn is_denied(error: &cofferdam_cgroup::Error) -> bool {
+    matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
 }
 
 /// Removes the parents that were made for the cgroup, innermost first, up to one that others use.

@@ -20,6 +20,7 @@ mod status;
 mod time;
 
 pub use record::{Init, Record};
+pub(crate) use root::is_root_of_machine;
 pub use root::{StateRoot, default_root};
 pub use status::{State, Status};
 

@@ -14,14 +14,32 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 
 /// Where containers are kept when nothing else is said.
 ///
+/// Root of a user namespace is an ordinary user of the machine: engines without rights start the runtime in one.
+///
 /// # Errors
 /// [`ErrorKind::Usage`] without root and `XDG_RUNTIME_DIR`.
 pub fn default_root() -> Result<PathBuf> {
-    if cofferdam_sys::process::effective_uid() == 0 {
-        return Ok("/run/cofferdam".into());
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute()) {
-        Some(dir) => Ok(PathBuf::from(dir).join("cofferdam")),
+    let root = cofferdam_sys::process::effective_uid() == 0;
+    place(root, is_root_of_machine(), std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+}
+
+/// Whether the caller is root, and not of a user namespace.
+pub(crate) fn is_root_of_machine() -> bool {
+    let map = || std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    cofferdam_sys::process::effective_uid() == 0 && is_whole(&map())
+}
+
+fn is_whole(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The place for a caller who is root, of the machine or of a user namespace, with this `XDG_RUNTIME_DIR`.
+fn place(root: bool, whole: bool, runtime_dir: Option<PathBuf>) -> Result<PathBuf> {
+    let own = runtime_dir.filter(|dir| dir.is_absolute());
+    match own {
+        // A user namespace of root's need not have such a directory; what is mounted in it may well be its own.
+        _ if root && (whole || own.is_none()) => Ok("/run/cofferdam".into()),
+        Some(dir) => Ok(dir.join("cofferdam")),
         None => Err(Error::new(ErrorKind::Usage, "there is no place for the containers' state")
             .with_hint("set XDG_RUNTIME_DIR to a directory of your own, or name one with --root")),
     }
@@ -137,4 +155,23 @@ pub(super) fn missing(id: &ContainerId) -> Error {
 
 pub(super) fn name(id: &ContainerId) -> Result<CString> {
     CString::new(id.as_str()).map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_one_that_the_caller_owns() {
+        assert!(is_whole("         0          0 4294967295\n"));
+        assert!(!is_whole("         0       1000          1\n         1     100000      65536\n"));
+        let dir = || Some(PathBuf::from("/run/user/1000"));
+        let own = Path::new("/run/user/1000/cofferdam");
+        let all = Path::new("/run/cofferdam");
+        assert_eq!(place(true, true, dir()).unwrap(), all);
+        assert_eq!(place(true, false, dir()).unwrap(), own, "root of a user namespace is not the machine's");
+        assert_eq!(place(true, false, None).unwrap(), all);
+        assert_eq!(place(false, false, dir()).unwrap(), own);
+        assert!(place(false, false, None).is_err() && place(false, false, Some("relative".into())).is_err());
+    }
 }

@@ -69,7 +69,7 @@ fn report(tally: &Tally) -> Result<u8> {
     Ok(u8::from(tally.failed > 0))
 }
 
-/// Runs `test`, then `vm-test` on the default kernels; the worst status of the two.
+/// Runs `test`, `vm-test` on the default kernels, and the quick scenarios on podman; the worst status of the three.
 ///
 /// # Errors
 /// A command that cannot be started.
@@ -82,7 +82,13 @@ pub(super) fn ci(workspace: &Workspace) -> Result<u8> {
     let Xtask::VmTest(args) = cli.command else { return Ok(3) };
     let vm_test = super::vm_test::run(workspace, &args)?;
     eprintln!("ci: vm-test: exit {vm_test} after {} s", started.elapsed().as_secs());
-    Ok(test.max(vm_test))
+    let started = Instant::now();
+    let words = ["xtask", "engine-test", "--engine", "podman", "--fast"];
+    let cli = <crate::cli::Cli as clap::Parser>::try_parse_from(words)?;
+    let Xtask::EngineTest(args) = cli.command else { return Ok(3) };
+    let engine_test = crate::engines::run(workspace, &args)?;
+    eprintln!("ci: engine-test: exit {engine_test} after {} s", started.elapsed().as_secs());
+    Ok(test.max(vm_test).max(engine_test))
 }
 
 /// The ignored tests that act on a whole machine as root, each program in a guest of its own.

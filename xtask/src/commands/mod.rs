@@ -28,6 +28,7 @@ pub fn run(cli: Cli) -> Result<u8> {
     let workspace = Workspace::locate()?;
     match cli.command {
         Command::VmTest(args) => vm_test::run(&workspace, &args),
+        Command::EngineTest(args) => crate::engines::run(&workspace, &args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Test(args) => check::test(&workspace, &args),
         Command::Ci => check::ci(&workspace),

@@ -44,7 +44,7 @@ pub fn write(dir: &Path, results: &Results) -> Result<()> {
 }
 
 /// Writes a file beside its final name, then renames it.
-fn replace(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let attempt = || -> Result<()> {
         let mut file = tempfile::Builder::new().prefix(".report-").tempfile_in(dir)?;
