@@ -104,7 +104,6 @@ impl Runtime {
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
         container.process.listen_fds = options.listen_fds;
         let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
-        let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
         if options.no_cgroup && container.cgroup.limits != Limits::default() {
             warn("linux.resources: not enforced, as no cgroup is to be made");
         }
@@ -113,6 +112,8 @@ impl Runtime {
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
         run::require_selinux(container.mount_label.as_ref())?;
         self.sweep(id)?;
+        // What was left half made is gone with the parents that were made for it; nothing of this one is there yet.
+        let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
         let directory = self.root.create(id)?;
         let record = record(&container, id, site.place().cloned());
         let state = State::new(&record, Status::Creating);
