@@ -168,6 +168,10 @@ impl<'plan> Walk<'plan> {
             Step::Duplicate { from, to } => process::dup_to(self.fd(from)?, *to),
             Step::ChangeRootHere => change_root_here(),
             Step::Close(slot) => self.close(*slot),
+            Step::CloseCopy(fd) => {
+                lifecycle::close(fd.as_raw_fd());
+                Ok(())
+            }
             _ => self.lifecycle_step(step),
         }
         .map(|()| 0)

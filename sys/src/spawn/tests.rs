@@ -66,6 +66,23 @@ fn a_child_that_is_given_up_is_gone() {
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
+/// What hangs on the open file, as a lock does, is then the parent's alone while the child goes on.
+#[test]
+fn a_child_closes_its_copy_of_a_descriptor() {
+    let fd = std::sync::Arc::new(crate::memfd::create(c"test", crate::memfd::Flags::CLOEXEC).unwrap());
+    let mut plan = Plan::new(exec("true", &[]));
+    plan.push("close the copy", Step::CloseCopy(std::sync::Arc::clone(&fd)));
+    plan.push("tell", Step::TellParent);
+    plan.push("wait", Step::WaitForParent);
+    let mut spawning = spawn(&plan, &Request::default()).unwrap();
+    spawning.reached().unwrap();
+    let number = fd.as_raw_fd();
+    assert!(!std::path::Path::new(&format!("/proc/{}/fd/{number}", spawning.pid())).exists());
+    assert!(std::path::Path::new(&format!("/proc/self/fd/{number}")).exists());
+    spawning.release().unwrap();
+    assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0));
+}
+
 #[test]
 fn nothing_is_inherited_but_the_standard_descriptors() {
     let (read, write) = pipe().unwrap();
