@@ -168,7 +168,7 @@ pub enum Step {
     /// `close(2)` of the child's copy of a descriptor that no later step uses.
     ///
     /// What hangs on an open file and not on its number, as a lock (`flock(2)`) does, ends with its last copy.
-    CloseCopy(Arc<OwnedFd>),
+    CloseCopy(Arc<std::fs::File>),
     /// Run a program and wait for its end; one that does not end well fails the plan.
     Run(Box<Errand>),
     /// Fail as `execve(2)` would when none of the candidates of [`Exec`] can be executed.

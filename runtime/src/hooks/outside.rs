@@ -13,6 +13,8 @@ use super::{Hook, about, json};
 use crate::state::State;
 use crate::{Error, ErrorKind, Result};
 
+const SIGKILL: i32 = 9;
+
 /// How much of a failed hook's output is shown.
 const OUTPUT: u64 = 1000;
 
@@ -54,6 +56,8 @@ fn one(hook: &Hook, state: &str) -> std::result::Result<(), String> {
 
     let mut plan = Plan::new(hook.exec().map_err(|error| error.to_string())?);
     let end = At::from(OwnedFd::from(output.try_clone().map_err(io)?));
+    // Nobody would wait for it, or end it at its timeout, were this process killed.
+    plan.push("end with the runtime", Step::ParentDeathSignal(SIGKILL));
     plan.push("standard input", Step::Duplicate { from: At::from(OwnedFd::from(input)), to: 0 });
     plan.push("standard output", Step::Duplicate { from: end.clone(), to: 1 });
     plan.push("standard error", Step::Duplicate { from: end, to: 2 });

@@ -128,6 +128,7 @@ impl Runtime {
             .and_then(|gate| {
                 let around = Surroundings {
                     state: state.clone(),
+                    lock: directory.holder(),
                     gate,
                     console: console.child,
                     inherit: options.preserve_fds,

@@ -1,13 +1,17 @@
 //! `delete`: everything that is left of a container.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
-use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
+use cofferdam_sys::process::{self, pidfd_open, pidfd_send_signal};
 use cofferdam_sys::socket::peer_pid;
 
 use super::{Runtime, Warn, kill, wrong_status};
+use crate::bundle::Bundle;
+use crate::lower;
 use crate::run::Control;
-use crate::state::{Directory, Locked, Record, State, Status};
+use crate::state::{Directory, Locked, Record, State, Status, VERSION, now};
 use crate::{ContainerId, Error, ErrorKind, Result, hooks};
 
 const SIGKILL: i32 = 9;
@@ -25,9 +29,19 @@ impl Runtime {
             other => other?,
         };
         let record = match directory.record() {
-            // Nothing tells of processes or a cgroup; what there is to remove is the directory.
             Err(error) if force => {
                 warn(&error.to_string());
+                match unread(&directory) {
+                    Ok(record) => {
+                        warn(&format!(
+                            "container {id}: parents of its cgroup stay, if some were made for it"
+                        ));
+                        let control = Control::open(record.cgroup.as_ref())?;
+                        return remove(directory, &record, control, warn);
+                    }
+                    // Nothing tells of processes or a cgroup; what there is to remove is the directory.
+                    Err(error) => warn(&format!("container {id}: its processes are not known: {error}")),
+                }
                 None
             }
             other => other?,
@@ -57,6 +71,27 @@ impl Runtime {
             _ => Ok(()),
         }
     }
+}
+
+/// What can be said of a container whose record cannot be read: the config beside it tells where its cgroup is,
+/// which holds its processes. Hooks are not run, as they would be told a wrong state.
+fn unread(directory: &Directory<'_>) -> Result<Record> {
+    let bundle = Bundle::from_slice(PathBuf::new(), &directory.config()?)?;
+    let cgroup = lower::cgroup(&bundle, directory.id())?;
+    Ok(Record {
+        version: VERSION,
+        id: directory.id().to_string(),
+        oci_version: String::new(),
+        bundle: bundle.dir,
+        rootfs: PathBuf::new(),
+        annotations: BTreeMap::new(),
+        created: now(),
+        owner: process::effective_uid(),
+        init: None,
+        cgroup: Some((cgroup.path, 0)),
+        config_at_start: false,
+        poststop: Vec::new(),
+    })
 }
 
 /// Kills, removes, and runs the hooks that come after the end.

@@ -102,5 +102,8 @@ pub(super) fn end(record: &Record) -> Result<()> {
         ErrorKind::System,
         format!("process {} has not ended {} s after SIGKILL", init.pid, LAST_BREATH.as_secs()),
     )
-    .with_hint("it waits for a device or a network file system; try again later"))
+    .with_hint(
+        "a process of the container waits for a device or a network file system, or has ended and is not waited \
+         for by who ran `exec`; try again later",
+    ))
 }

@@ -59,11 +59,9 @@ impl Runtime {
 
 /// What is kept of a container, and what it does.
 fn look(directory: &Directory<'_>) -> Result<(Record, Status)> {
-    let record = directory.record()?.ok_or_else(|| {
-        // Made by mkdir(2) a moment ago, or left by a command that was killed right behind it.
-        Error::new(ErrorKind::State, format!("container {}: it has no state yet", directory.id()))
-            .with_hint("`delete --force` removes what a command that was killed has left")
-    })?;
+    // A directory without a record is the first or the last moment of a container, or was left by a command that
+    // was killed in one of them: `create` and `delete` take it.
+    let record = directory.record()?.ok_or_else(|| directory.missing())?;
     let status = Status::of(directory, Some(&record))?;
     Ok((record, status))
 }

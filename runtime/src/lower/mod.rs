@@ -73,6 +73,12 @@ pub(crate) fn hooks(spec: &crate::spec::Spec) -> Result<crate::hooks::Hooks> {
     hooks::lower(spec)
 }
 
+/// The control group of a config.
+pub(crate) fn cgroup(bundle: &Bundle, id: &ContainerId) -> Result<crate::CgroupPlan> {
+    let linux = bundle.spec.linux.as_ref().ok_or_else(|| Error::config("linux", "is missing"))?;
+    resources::lower(linux, id)
+}
+
 /// Checks resources that change a container's, and lowers them.
 pub(crate) fn limits(resources: &crate::spec::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
     resources::limits(resources)

@@ -5,6 +5,8 @@
 //! magic links: descriptors of the host are still open then, and `/proc/self/fd/N` would lead to one.
 
 use std::ffi::CString;
+use std::fs::File;
+use std::sync::Arc;
 
 use cofferdam_caps::{CapSet, Ids, Sets};
 use cofferdam_mountfs::Prepared;
@@ -23,6 +25,8 @@ use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 pub(crate) struct Surroundings {
     /// The state as hooks are given it.
     pub(crate) state: State,
+    /// What holds the lock of the container's directory, which is its maker's alone.
+    pub(crate) lock: Arc<File>,
     /// The socket that the child waits at to be started; without one it goes on at once.
     pub(crate) gate: Option<At>,
     /// Where the master of the container's terminal is sent.
@@ -55,6 +59,7 @@ pub(crate) fn plan(
 ) -> Result<Plan> {
     let process = &container.process;
     let mut plan = begin(process, around.inherit)?;
+    plan.push("leave the lock to the runtime", Step::CloseCopy(Arc::clone(&around.lock)));
     isolation.lower(&mut plan);
     if joins_user(container) {
         // Joining gives all capabilities there, and leaves the ids of the caller, which own nothing there.

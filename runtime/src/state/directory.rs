@@ -1,16 +1,17 @@
 //! The directory of one container.
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cofferdam_sys::open::{Dir, Open, Resolve, exchange, openat2, renameat, rmdirat, unlinkat};
 use cofferdam_sys::{Errno, errno, file, socket};
 
-use super::root::name;
+use super::root::{missing, name};
 use super::{Record, StateRoot};
 use crate::{ContainerId, Error, ErrorKind, Result};
 
@@ -27,16 +28,21 @@ const LARGEST: u64 = 32 << 20;
 pub(crate) struct Directory<'root> {
     root: &'root StateRoot,
     id: ContainerId,
-    fd: File,
+    fd: Arc<File>,
 }
 
 impl<'root> Directory<'root> {
     pub(super) fn new(root: &'root StateRoot, id: &ContainerId, fd: OwnedFd) -> Self {
-        Self { root, id: id.clone(), fd: fd.into() }
+        Self { root, id: id.clone(), fd: Arc::new(fd.into()) }
     }
 
     pub(crate) fn id(&self) -> &ContainerId {
         &self.id
+    }
+
+    /// The error for a container that is not there.
+    pub(crate) fn missing(&self) -> Error {
+        missing(&self.id)
     }
 
     /// Waits until no other command changes this container.
@@ -59,6 +65,20 @@ impl<'root> Directory<'root> {
         }
     }
 
+    /// Locks it where no other command holds it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it was deleted meanwhile.
+    pub(super) fn try_lock(self) -> Result<Option<Locked<'root>>> {
+        match self.fd.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(self.fail("lock", &error)),
+        }
+        let named = self.root.container(&self.id)?;
+        if self.is(&named)? { Ok(Some(Locked { directory: self })) } else { named.try_lock() }
+    }
+
     /// Whether both are one directory. While it is open, no other gets its number.
     fn is(&self, other: &Self) -> Result<bool> {
         let stat = |fd: &File| {
@@ -72,7 +92,7 @@ impl<'root> Directory<'root> {
     pub(crate) fn is_locked(&self) -> bool {
         // A lock of its own: descriptors that were opened apart do not share one.
         let Ok(other) = self.root.container(&self.id) else { return false };
-        matches!(other.fd.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+        matches!(other.fd.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// What is kept of it; `None` where nothing was written yet.
@@ -138,8 +158,7 @@ impl<'root> std::ops::Deref for Locked<'root> {
 }
 
 impl<'root> Locked<'root> {
-    /// Lets others change the container again. A child that was made holds the lock too, as it has a copy
-    /// of the descriptor until it executes its program.
+    /// Lets others change the container again.
     pub(crate) fn unlock(self) -> Result<Directory<'root>> {
         self.fd.unlock().map_err(|error| self.fail("unlock", &error))?;
         Ok(self.directory)
@@ -175,6 +194,11 @@ impl<'root> Locked<'root> {
     /// Removes the socket, once the container has been started.
     pub(crate) fn remove_listener(&self) -> Result<()> {
         self.unlink(START)
+    }
+
+    /// What holds the lock. A child that keeps a copy of it holds the lock too, also when its maker was killed.
+    pub(crate) fn holder(&self) -> Arc<File> {
+        Arc::clone(&self.fd)
     }
 
     /// Removes all that is kept.

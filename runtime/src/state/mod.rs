@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ROOT/            made with mode 0700; /run/cofferdam, or $XDG_RUNTIME_DIR/cofferdam without root
-//!   ID/            made with mkdir(2), which is what makes an id unique; locked for each change of state
+//!   ID/            made with mkdir(2), and its maker's who locks it while it is empty; locked for each change of state
 //!     state.json   who the container is; replaced by rename(2), so that it is read without a lock
 //!     config.json  the bundle's as it was at the creation; later changes of the bundle do not matter
 //!     start        the socket that a created container waits at

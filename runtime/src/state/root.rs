@@ -58,24 +58,33 @@ impl StateRoot {
     }
 
     /// Makes the directory of a new container and locks it.
+    ///
+    /// One in which nothing was written yet belongs to who locks it first: it was made a moment ago, or a
+    /// command that was killed has left it behind.
     pub(crate) fn create(&self, id: &ContainerId) -> Result<Locked<'_>> {
-        let name = name(id)?;
-        match mkdirat(Dir::Fd(self.fd.as_fd()), &name, 0o700) {
-            Ok(()) => {}
-            Err(Errno::EEXIST) => {
-                return Err(Error::new(
-                    ErrorKind::Exists,
-                    format!("container with given ID already exists: {id}"),
-                )
-                .with_hint("choose another id, or delete the container that has it"));
-            }
-            Err(number) => {
+        let exists = || {
+            Error::new(ErrorKind::Exists, format!("container with given ID already exists: {id}"))
+                .with_hint("choose another id, or delete the container that has it")
+        };
+        loop {
+            let made = mkdirat(Dir::Fd(self.fd.as_fd()), &name(id)?, 0o700);
+            if let Err(number) = made
+                && number != Errno::EEXIST
+            {
                 let path = self.path.join(id.as_str());
                 let what = format!("make {}: {}", path.display(), errno::describe(number));
                 return Err(Error::new(ErrorKind::State, what));
             }
+            match self.open_directory(id).and_then(Directory::try_lock) {
+                Ok(Some(locked)) if locked.record()?.is_none() => return Ok(locked),
+                Ok(_) => return Err(exists()),
+                // Removed by who took it for the rest of a command that was killed.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // What has the name is nothing of ours.
+                Err(_) if made.is_err() => return Err(exists()),
+                Err(error) => return Err(error),
+            }
         }
-        self.open_directory(id)?.lock()
     }
 
     /// The directory of a container.
@@ -87,9 +96,7 @@ impl StateRoot {
         let resolve = Resolve::BENEATH | Resolve::NO_SYMLINKS | Resolve::NO_MAGICLINKS;
         match openat2(Dir::Fd(self.fd.as_fd()), &name(id)?, Open::DIRECTORY, 0, resolve) {
             Ok(fd) => Ok(Directory::new(self, id, fd)),
-            Err(Errno::ENOENT) => {
-                Err(Error::new(ErrorKind::NotFound, format!("container does not exist: {id}")))
-            }
+            Err(Errno::ENOENT) => Err(missing(id)),
             Err(number) => {
                 let path = self.path.join(id.as_str());
                 let what = format!("open {}: {}", path.display(), errno::describe(number));
@@ -122,6 +129,10 @@ impl StateRoot {
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.fd
     }
+}
+
+pub(super) fn missing(id: &ContainerId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("container does not exist: {id}"))
 }
 
 pub(super) fn name(id: &ContainerId) -> Result<CString> {

@@ -69,7 +69,8 @@ fn a_child_that_is_given_up_is_gone() {
 /// What hangs on the open file, as a lock does, is then the parent's alone while the child goes on.
 #[test]
 fn a_child_closes_its_copy_of_a_descriptor() {
-    let fd = std::sync::Arc::new(crate::memfd::create(c"test", crate::memfd::Flags::CLOEXEC).unwrap());
+    let fd = crate::memfd::create(c"test", crate::memfd::Flags::CLOEXEC).unwrap();
+    let fd = std::sync::Arc::new(std::fs::File::from(fd));
     let mut plan = Plan::new(exec("true", &[]));
     plan.push("close the copy", Step::CloseCopy(std::sync::Arc::clone(&fd)));
     plan.push("tell", Step::TellParent);
