@@ -29,8 +29,8 @@ use crate::bundle::Bundle;
 use crate::lower;
 use crate::run::{self, Additions, Confined, Control, Relay};
 use crate::spec::ContainerState;
-use crate::state::Status;
-use crate::{ContainerId, Result};
+use crate::state::{Record, Status};
+use crate::{ContainerId, Error, ErrorKind, Result};
 use affinity::InitialAffinity;
 
 pub use process::{ExecArgs, ExecProcess};
@@ -64,7 +64,7 @@ impl Runtime {
     /// Runs a process in a container and gives its end, passing signals on to it; 0 at once when detached.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::WrongStatus`] for a container that does not run or is paused; the step that failed.
+    /// [`ErrorKind::WrongStatus`] for a container that does not run or is paused; the step that failed.
     pub fn exec(
         &self,
         id: &ContainerId,
@@ -75,11 +75,27 @@ impl Runtime {
         // Read before anything of ours is opened, whose number it might be taken for.
         check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
-        let (child, relay) = self.join(id, process, options, warn)?;
+        let joined = self.join(id, process, options, warn);
+        let (child, relay) = joined.map_err(|error| self.ended_meanwhile(id, error))?;
         if options.detach {
             return Ok(Exit::Code(0));
         }
         run::wait(&child, &signals, relay).map_err(|number| run::os("wait for the process", number))
+    }
+
+    /// A step fails in many ways in a container that is ended at this moment. What callers look for is said then.
+    fn ended_meanwhile(&self, id: &ContainerId, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::Start | ErrorKind::State | ErrorKind::System) {
+            return error;
+        }
+        let ends =
+            |record: &Record| record.init.as_ref().is_none_or(|init| matches!(init.goes_on(), Ok(false)));
+        match self.root.container(id).and_then(|directory| look(&directory)) {
+            Ok((record, _)) if ends(&record) => {}
+            Err(gone) if gone.kind() == ErrorKind::NotFound => {}
+            _ => return error,
+        }
+        wrong_status(format!("container not running: it ended meanwhile: {error}"))
     }
 
     /// Up to the program.
@@ -140,7 +156,7 @@ impl Runtime {
         let initial = InitialAffinity::take(&process.scheduling.affinity)?;
         let spawned = Isolation::default()
             .spawn(&plan, control.fd())
-            .map_err(|error| crate::Error::new(crate::ErrorKind::Start, error.to_string()));
+            .map_err(|error| Error::new(ErrorKind::Start, error.to_string()));
         drop(initial);
         let mut spawning = spawned?;
         control.admit(spawning.pid())?;

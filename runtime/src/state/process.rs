@@ -27,7 +27,7 @@ fn small(path: &str) -> std::io::Result<Vec<u8>> {
 /// What tells a process from others that had or will have its number.
 pub(crate) fn identify(pid: i32) -> Result<Init> {
     let gone = || Error::new(ErrorKind::System, format!("process {pid} is gone"));
-    let (_, start_time) = stat(pid)?.ok_or_else(gone)?;
+    let start_time = stat(pid)?.ok_or_else(gone)?.start_time;
     Ok(Init { pid, start_time, boot: boot_id()? })
 }
 
@@ -51,13 +51,40 @@ impl Init {
 
     /// Whether the process lives; a zombie does not.
     pub(crate) fn lives(&self) -> Result<bool> {
-        let Some((state, start_time)) = stat(self.pid)? else { return Ok(false) };
-        Ok(!matches!(state, b'Z' | b'X' | b'x') && start_time == self.start_time && boot_id()? == self.boot)
+        self.is(|stat| !stat.is_zombie())
+    }
+
+    /// Whether the process lives and is not about to end. The first of a PID namespace ends only when all others
+    /// are killed and waited for.
+    pub(crate) fn goes_on(&self) -> Result<bool> {
+        self.is(|stat| !stat.is_zombie() && stat.flags & EXITING == 0)
+    }
+
+    fn is(&self, like: impl Fn(&Stat) -> bool) -> Result<bool> {
+        let Some(stat) = stat(self.pid)? else { return Ok(false) };
+        Ok(like(&stat) && stat.start_time == self.start_time && boot_id()? == self.boot)
     }
 }
 
-/// State and start time of a process, `None` when there is none.
-fn stat(pid: i32) -> Result<Option<(u8, u64)>> {
+/// `PF_EXITING` of the kernel, which `proc_pid_stat(5)` shows in field 9.
+const EXITING: u64 = 4;
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    state: u8,
+    flags: u64,
+    start_time: u64,
+}
+
+impl Stat {
+    fn is_zombie(self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// State, flags and start time of a process, `None` when there is none.
+fn stat(pid: i32) -> Result<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
     let text = match small(&path) {
         Ok(text) => text,
@@ -74,13 +101,15 @@ fn stat(pid: i32) -> Result<Option<(u8, u64)>> {
         .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has not the form of proc_pid_stat(5)")))
 }
 
-/// Fields 3 and 22. The second is the program's name in parentheses, which may hold anything.
-fn parse(text: &[u8]) -> Option<(u8, u64)> {
+/// Fields 3, 9 and 22. The second is the program's name in parentheses, which may hold anything.
+fn parse(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = text.get(end.checked_add(2)?..)?.split(|byte| *byte == b' ');
     let state = fields.next()?.first().copied()?;
-    let start_time = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
-    Some((state, start_time))
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    let flags = number(fields.nth(5)?)?;
+    let start_time = number(fields.nth(12)?)?;
+    Some(Stat { state, flags, start_time })
 }
 
 #[cfg(test)]
@@ -95,7 +124,8 @@ mod tests {
             format!("42 ({name}) {rest}\n")
         };
         for name in ["sh", "a) R 1 2", ") Z (", ""] {
-            assert_eq!(parse(line(name).as_bytes()), Some((b'S', 4711)), "{name}");
+            let wanted = Stat { state: b'S', flags: 4_194_560, start_time: 4711 };
+            assert_eq!(parse(line(name).as_bytes()), Some(wanted), "{name}");
         }
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"1 (a) S 1"), None);
@@ -104,7 +134,7 @@ mod tests {
     #[test]
     fn another_process_with_the_number_is_not_taken() {
         let me = identify(std::process::id().cast_signed()).unwrap();
-        assert!(me.open().unwrap().is_some());
+        assert!(me.open().unwrap().is_some() && me.goes_on().unwrap());
         let later = Init { start_time: me.start_time + 1, ..me.clone() };
         assert!(later.open().unwrap().is_none());
         let before = Init { boot: "another".into(), ..me };
@@ -115,7 +145,7 @@ mod tests {
     fn a_zombie_does_not_live() {
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
         let init = Init { pid: child.id().cast_signed(), start_time: 0, boot: boot_id().unwrap() };
-        let init = Init { start_time: stat(init.pid).unwrap().unwrap().1, ..init };
+        let init = Init { start_time: stat(init.pid).unwrap().unwrap().start_time, ..init };
         while init.lives().unwrap() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
