@@ -11,7 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// How long what was left alone may take to end by itself.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(20);
 
 /// Waits until no child is left but `kept`, reaping those that end; gives the ones that do not.
 pub(crate) fn settle(kept: &[Pid]) -> Result<(), String> {

@@ -18,7 +18,7 @@ use crate::left::children;
 pub(crate) const RUNTIME: &str = env!("CARGO_BIN_EXE_cofferdam");
 
 /// A command that has not ended by then hangs.
-pub(crate) const HANG: Duration = Duration::from_secs(20);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 
 /// Commands that are waited for by who gave them.
 static GIVEN: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
