@@ -33,6 +33,8 @@ pub enum Command {
     Dist,
     /// Measure this runtime beside its peers, on one bundle, in turn.
     Bench(Bench),
+    /// Keep many containers alive at once, then run many one after the other, and look for what is left.
+    Soak(Soak),
     /// Check the repository's own rules.
     Tidy(Tidy),
     /// Try each crate in a project of its own, with the examples of its README.
@@ -245,6 +247,26 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub runs: u32,
     /// The cgroup layout that all runtimes see: `v2` or `v1`.
+    #[arg(long, value_enum, default_value_t = Cgroup::V2)]
+    pub cgroup: Cgroup,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `soak`.
+#[derive(Debug, Clone, Args)]
+pub struct Soak {
+    /// How many containers are alive at once; 0 leaves this part out.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=30_000))]
+    pub alive: u32,
+    /// How many containers run one after the other; 0 leaves this part out.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    pub cycles: u32,
+    /// Another OCI runtime; default: this project's, as it is released.
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+    /// The cgroup layout that the runtime sees: `v2` or `v1`.
     #[arg(long, value_enum, default_value_t = Cgroup::V2)]
     pub cgroup: Cgroup,
     /// Print JSON.

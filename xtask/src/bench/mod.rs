@@ -7,6 +7,7 @@ mod bundle;
 mod measure;
 mod peers;
 mod report;
+pub mod soak;
 mod statistics;
 mod view;
 

@@ -44,20 +44,18 @@ pub(super) fn all(ours: &Path, args: &Bench) -> Result<Vec<Peer>> {
     Ok(peers)
 }
 
-fn peer(name: String, path: &Path) -> Result<Peer> {
+/// Asks a program for its version.
+///
+/// # Errors
+/// A program that is not there or does not answer.
+pub(super) fn peer(name: String, path: &Path) -> Result<Peer> {
     let output = Command::new(path).arg("--version").stdin(Stdio::null()).output().map_err(|error| {
-        fail::usage(format!(
-            "bench: {}: {error}: --runtime names the program of an OCI runtime",
-            path.display()
-        ))
+        fail::usage(format!("{}: {error}: --runtime names the program of an OCI runtime", path.display()))
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.lines().next().unwrap_or_default().to_owned();
     if version.is_empty() {
-        return Err(fail::usage(format!(
-            "bench: {} --version says nothing: is it an OCI runtime?",
-            path.display()
-        )));
+        return Err(fail::usage(format!("{} --version says nothing: is it an OCI runtime?", path.display())));
     }
     Ok(Peer { name, path: path.to_owned(), version })
 }

@@ -32,6 +32,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Test(args) => check::test(&workspace, &args),
         Command::Ci => check::ci(&workspace),
         Command::Bench(args) => crate::bench::run(&workspace, &args),
+        Command::Soak(args) => crate::bench::soak::run(&workspace, &args),
         Command::Dist => dist::run(&workspace),
         Command::Tidy(args) => tidy::run(&workspace, &args),
         Command::VmShell(args) => vm_shell::run(&workspace, &args),
