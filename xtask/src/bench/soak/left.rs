@@ -7,12 +7,30 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 use super::orders::{Orders, reap};
 
 /// The kernel takes network namespaces apart behind the end of their processes, one after the other; and what
 /// others do on this machine meanwhile goes by too.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is there now and was not before, in words.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Left {
+    /// Left by the containers.
+    pub(super) ours: Vec<String>,
+    /// Cgroups and files without an id of this run: of somebody else on this machine, or else a parent or a lock
+    /// file that the runtime has left.
+    pub(super) others: Vec<String>,
+}
+
+impl Left {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.ours.extend(more.ours);
+        self.others.extend(more.others);
+    }
+}
 
 /// What there is.
 pub(super) struct Snapshot {
@@ -41,27 +59,30 @@ impl Snapshot {
         })
     }
 
-    /// What is there now and was not then, in words; waits for what goes by itself.
-    pub(super) fn left_after(&self, orders: &Orders, part: &str, count: u32) -> Result<Vec<String>> {
+    /// What is there now and was not then; waits for what goes by itself.
+    pub(super) fn left_after(&self, orders: &Orders, count: u32) -> Result<Left> {
         let end = Instant::now() + PATIENCE;
         loop {
             let left = self.new_in(&Self::take(orders)?, count);
-            if left.is_empty() || Instant::now() > end {
-                return Ok(left.into_iter().map(|what| format!("{part}: {what}")).collect());
+            if (left.ours.is_empty() && left.others.is_empty()) || Instant::now() > end {
+                return Ok(left);
             }
             thread::sleep(Duration::from_millis(200));
         }
     }
 
-    fn new_in(&self, now: &Self, count: u32) -> Vec<String> {
+    fn new_in(&self, now: &Self, count: u32) -> Left {
         let mut left = Vec::new();
         left.extend(list("mounts", now.mounts.difference(&self.mounts)));
-        let paths = |name, old: &BTreeSet<PathBuf>, new: &BTreeSet<PathBuf>| {
-            list(name, new.difference(old).map(|path| path.display()))
-        };
-        left.extend(paths("cgroups", &self.cgroups, &now.cgroups));
-        left.extend(paths("/run", &self.run, &now.run));
-        left.extend(paths("state", &self.state, &now.state));
+        let mark = Orders::mark();
+        let mut others = Vec::new();
+        for (name, old, new) in [("cgroups", &self.cgroups, &now.cgroups), ("/run", &self.run, &now.run)] {
+            let new: Vec<String> = new.difference(old).map(|path| path.display().to_string()).collect();
+            let (ours, strange): (Vec<_>, Vec<_>) = new.iter().partition(|path| path.contains(&mark));
+            left.extend(list(name, ours.into_iter()));
+            others.extend(list(name, strange.into_iter()));
+        }
+        left.extend(list("state", now.state.difference(&self.state).map(|path| path.display())));
         if now.descriptors > self.descriptors {
             left.push(format!("descriptors: {} before, {} after", self.descriptors, now.descriptors));
         }
@@ -74,7 +95,7 @@ impl Snapshot {
         {
             left.push(format!("network namespaces: {before} before, {after} after"));
         }
-        left
+        Left { ours: left, others }
     }
 }
 
@@ -129,11 +150,16 @@ mod tests {
             namespaces,
         };
         let before = snapshot(&["a"], 3, false, Some(10));
-        assert!(before.new_in(&snapshot(&["a"], 3, false, Some(74)), 100).is_empty());
-        assert!(before.new_in(&snapshot(&[], 2, false, None), 100).is_empty());
-        let left = before.new_in(&snapshot(&["a", "b", "c"], 4, true, Some(75)), 100);
-        assert_eq!(left.len(), 4, "{left:?}");
-        assert_eq!(left[0], "mounts: 2 new, such as b");
+        assert!(before.new_in(&snapshot(&["a"], 3, false, Some(74)), 100).ours.is_empty());
+        assert!(before.new_in(&snapshot(&[], 2, false, None), 100).ours.is_empty());
+        let mut now = snapshot(&["a", "b", "c"], 4, true, Some(75));
+        now.cgroups = [format!("/sys/fs/cgroup/x/{}7", Orders::mark()), "/sys/fs/cgroup/y".to_owned()]
+            .map(PathBuf::from)
+            .into();
+        let left = before.new_in(&now, 100);
+        assert_eq!(left.ours.len(), 5, "{left:?}");
+        assert_eq!(left.ours[0], "mounts: 2 new, such as b");
+        assert_eq!(left.others, ["cgroups: 1 new, such as /sys/fs/cgroup/y"]);
     }
 
     #[test]

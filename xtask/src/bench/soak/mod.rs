@@ -49,12 +49,12 @@ pub fn run(workspace: &Workspace, args: &Soak) -> Result<u8> {
     if args.alive > 0 {
         let before = Snapshot::take(&orders)?;
         report.alive = Some(alive::run(&orders, &bundle, args.alive)?);
-        report.left.extend(before.left_after(&orders, "alive", args.alive)?);
+        report.left.extend(before.left_after(&orders, args.alive)?);
     }
     if args.cycles > 0 {
         let before = Snapshot::take(&orders)?;
         report.cycles = Some(cycles::run(&orders, &bundle, args.cycles)?);
-        report.left.extend(before.left_after(&orders, "cycles", args.cycles)?);
+        report.left.extend(before.left_after(&orders, args.cycles)?);
     }
     if args.json {
         output::json(&report)?;

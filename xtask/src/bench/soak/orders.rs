@@ -35,9 +35,13 @@ impl Orders {
         Ok(Self { program: peer.path.clone(), bundle: bundle.dir.clone(), root: root.to_owned(), watch })
     }
 
-    /// The id of a container of this run.
-    pub(super) fn id(number: u32) -> String {
-        format!("soak-{}-{number}", std::process::id())
+    /// What all ids of this run begin with.
+    pub(super) fn mark() -> String {
+        format!("soak-{}-", std::process::id())
+    }
+
+    fn id(number: u32) -> String {
+        format!("{}{number}", Self::mark())
     }
 
     /// A command that makes a container.

@@ -9,6 +9,7 @@ use super::super::peers::Peer;
 use super::super::statistics::Summary;
 use super::alive::Alive;
 use super::cycles::Cycles;
+use super::left::Left;
 
 /// Everything that was found.
 #[derive(Debug, Serialize)]
@@ -23,7 +24,7 @@ pub(super) struct Report {
     /// Many one after the other.
     pub(super) cycles: Option<Cycles>,
     /// What was left behind.
-    pub(super) left: Vec<String>,
+    pub(super) left: Left,
 }
 
 impl Report {
@@ -36,13 +37,13 @@ impl Report {
             runtime: peer.clone(),
             alive: None,
             cycles: None,
-            left: Vec::new(),
+            left: Left::default(),
         })
     }
 
     /// Nothing is left, and the last was as quick as the first.
     pub(super) fn is_good(&self) -> bool {
-        self.left.is_empty() && self.alive.as_ref().is_none_or(Alive::is_good)
+        self.left.ours.is_empty() && self.alive.as_ref().is_none_or(Alive::is_good)
     }
 }
 
@@ -58,7 +59,12 @@ impl fmt::Display for Report {
             )?;
             pair(f, "create + start", alive.first, alive.last)?;
             pair(f, "start", alive.start_first, alive.start_last)?;
-            writeln!(f, "  delete          {:>9}", ms(alive.delete.median))?;
+            writeln!(
+                f,
+                "  delete --force  median {}, p90 {}",
+                ms(alive.delete.median),
+                ms(alive.delete.p90)
+            )?;
         }
         if let Some(cycles) = &self.cycles {
             writeln!(f, "{} run cycles in a row, none failed", cycles.count)?;
@@ -72,13 +78,16 @@ impl fmt::Display for Report {
                 ms(cycles.most)
             )?;
         }
-        if self.left.is_empty() {
-            return write!(
-                f,
-                "nothing is left: mounts, cgroups, processes, descriptors, namespaces, /run, state"
-            );
+        for what in &self.left.ours {
+            writeln!(f, "LEFT: {what}")?;
         }
-        self.left.iter().try_for_each(|what| writeln!(f, "LEFT: {what}"))
+        for what in &self.left.others {
+            writeln!(f, "new on this machine meanwhile, without an id of this run: {what}")?;
+        }
+        if self.left.ours.is_empty() {
+            writeln!(f, "nothing is left: mounts, cgroups, processes, descriptors, namespaces, /run, state")?;
+        }
+        Ok(())
     }
 }
 
@@ -86,8 +95,8 @@ impl fmt::Display for Report {
 fn pair(f: &mut fmt::Formatter<'_>, about: &str, first: Summary, last: Summary) -> fmt::Result {
     let hundredths = last.median.saturating_mul(100).checked_div(first.median).unwrap_or_default();
     let ratio = format!("{}.{:02}", hundredths / 100, hundredths % 100);
-    let (first, last) = (ms(first.median), ms(last.median));
-    writeln!(f, "  {about:15} {first:>9} first, {last:>9} last: {ratio} x")
+    let show = |of: Summary| format!("{} (least {})", ms(of.median), ms(of.least));
+    writeln!(f, "  {about:15} first {}, last {}: {ratio} x", show(first), show(last))
 }
 
 fn ms(micros: u64) -> String {
