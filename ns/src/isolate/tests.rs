@@ -7,7 +7,7 @@ use cofferdam_sys::plan::Exec;
 fn steps(isolation: &Isolation) -> Vec<String> {
     let mut plan = Plan::new(Exec { candidates: vec![], args: vec![], env: vec![] });
     isolation.lower(&mut plan);
-    plan.entries().iter().map(|entry| entry.about.to_string()).collect()
+    plan.entries().iter().map(|entry| entry.about.clone()).collect()
 }
 
 fn own(kind: NsKind) -> Namespace {
