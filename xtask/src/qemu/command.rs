@@ -10,7 +10,11 @@ use super::{Accel, Config, Machine};
 /// QEMU translates code anew for each address that it runs at, which took more than half of a run's time: so programs
 /// are at the same address each time, and calls and returns are those of the processor, not the detours against
 /// speculation, of which an emulator does none.
-const APPEND: &str = "console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests norandmaps mitigations=off";
+///
+/// On q35 the kernel counts the ticks of a few milliseconds of its own time, and panics ("IO-APIC + timer doesn't work")
+/// when a busy host gave QEMU none of them: it is told to take the timer for granted.
+const APPEND: &str =
+    "console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests no_timer_check norandmaps mitigations=off";
 
 /// The arguments of QEMU, its program first; `disk` is the guest's own copy, `incoming` the state it resumes.
 ///
@@ -84,8 +88,8 @@ mod tests {
         "/usr/bin/qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -m 256 -smp 1";
     const PORTS: &str = "-chardev socket,id=lab,fd=0 -chardev socket,id=qmp,fd=1 -mon chardev=qmp,mode=control \
         -chardev socket,id=console,fd=2 -serial chardev:console";
-    const END: &str = "-append console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests norandmaps mitigations=off \
-        lab.cgroup=v2 \
+    const END: &str = "-append console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests no_timer_check norandmaps \
+        mitigations=off lab.cgroup=v2 \
         -kernel /cache/vm:linux -initrd /proc/1/fd/9";
 
     #[test]
