@@ -68,14 +68,26 @@ impl IdMaps {
     /// the words of `newuidmap(1)`.
     pub fn write(&self, process: &Process, how: Mapping) -> Result<(), Error> {
         self.validate()?;
-        let caps =
-            cred::capget(0).map_err(|number| Error::os(number, "read the caller's capabilities"))?.effective;
-        let plan = Plan::new(self, how, caps, (ids::effective_uid(), ids::effective_gid()))?;
+        let plan = self.plan(how)?;
         if plan.deny_setgroups {
             process.write(c"setgroups", "deny")?;
         }
         give(process, UID, &self.uid, plan.uid_helper)?;
         give(process, GID, &self.gid, plan.gid_helper)
+    }
+
+    /// Whether `setgroups(2)` will be denied where the caller writes these maps.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for [`Setgroups::Allow`] where the kernel demands the opposite.
+    pub fn denies_setgroups(&self, how: Mapping) -> Result<bool, Error> {
+        Ok(self.plan(how)?.deny_setgroups)
+    }
+
+    fn plan(&self, how: Mapping) -> Result<Plan, Error> {
+        let caps =
+            cred::capget(0).map_err(|number| Error::os(number, "read the caller's capabilities"))?.effective;
+        Plan::new(self, how, caps, (ids::effective_uid(), ids::effective_gid()))
     }
 }
 

@@ -154,20 +154,27 @@ impl Runtime {
                 }
             });
         match prepared {
-            Ok((plan, control)) => Ok(Attempt {
-                bundle,
-                container,
-                isolation,
-                plan,
-                control,
-                confined,
-                handover,
-                terminal: console.own,
-                pidfd_socket,
-                directory,
-                record,
-                state,
-            }),
+            Ok((plan, control)) => {
+                if control.is_none() && record.cgroup.is_some() {
+                    warn(
+                        "no cgroup: the caller may not make one, so that ps, pause and limits are not to be had",
+                    );
+                }
+                Ok(Attempt {
+                    bundle,
+                    container,
+                    isolation,
+                    plan,
+                    control,
+                    confined,
+                    handover,
+                    terminal: console.own,
+                    pidfd_socket,
+                    directory,
+                    record,
+                    state,
+                })
+            }
             Err(error) => Err(match directory.remove() {
                 Ok(()) => error,
                 Err(cleanup) => error.with_cleanup(cleanup),

@@ -102,7 +102,7 @@ pub(crate) fn plan(
     }
     let gate = around.gate.as_ref();
     let user_namespace = isolation.new.contains(Namespaces::USER) || joins_user(container);
-    let set_groups = groups(isolation);
+    let set_groups = groups(isolation)?;
     let credentials = |plan: &mut Plan, warn: &mut dyn FnMut(&str)| {
         credentials(process, user_namespace, set_groups, plan, warn)
     };
@@ -250,9 +250,11 @@ pub(crate) fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// Without a map for groups setgroups(2) is denied, and there is nothing to set.
-fn groups(isolation: &Isolation) -> bool {
-    isolation.ids.as_ref().is_none_or(|ids| !ids.gid.is_empty())
+/// Without a map for groups setgroups(2) is denied, and where a caller without rights maps its own group; then
+/// there is nothing to set.
+fn groups(isolation: &Isolation) -> Result<bool> {
+    let Some(ids) = &isolation.ids else { return Ok(true) };
+    Ok(!ids.gid.is_empty() && !ids.denies_setgroups(isolation.mapping).map_err(start)?)
 }
 
 /// Capabilities that the kernel or the caller does not have are left out with a warning, as the spec lets

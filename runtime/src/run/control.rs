@@ -8,7 +8,7 @@ use std::time::Duration;
 use cofferdam_cgroup::{
     AnyCgroup, Cgroup, Controllers, ErrorKind as CgroupErrorKind, Hierarchy, Limits, Stats,
 };
-use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
+use cofferdam_sys::process::{effective_uid, pidfd_open, pidfd_send_signal};
 use cofferdam_sys::{Errno, errno};
 
 use crate::container::CgroupPlan;
@@ -97,6 +97,12 @@ impl Control {
             }
             made => made,
         };
+        let made = match made {
+            Err(error) if is_dispensable(plan, &error) => {
+                return Ok(Self { cgroup: None, hierarchy, place: Some(place) });
+            }
+            made => made,
+        };
         let cgroup = made.map_err(|error| match error.kind() {
             CgroupErrorKind::AlreadyExists => {
                 Error::new(ErrorKind::Exists, format!("the cgroup of container {id} is in use: {error}"))
@@ -144,6 +150,11 @@ impl Control {
         let Some((path, _)) = &self.place else { return BTreeMap::new() };
         let directories = points(&self.hierarchy).map(|point| (point.to_owned(), point.join(path)));
         directories.filter(|(_, directory)| directory.is_dir()).collect()
+    }
+
+    /// Whether there is no cgroup.
+    pub(crate) fn is_none(&self) -> bool {
+        self.cgroup.is_none()
     }
 
     /// The v2 cgroup that the child is born in, where there is one.
@@ -254,6 +265,14 @@ impl Control {
 
 fn is_denied(error: &cofferdam_cgroup::Error) -> bool {
     matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+}
+
+/// Whether a container can do without: its config asks nothing of the cgroup, and a caller without root may not
+/// make one. As with the common runtimes, whose default config for such callers is one.
+fn is_dispensable(plan: &CgroupPlan, error: &cofferdam_cgroup::Error) -> bool {
+    let refused = matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS));
+    let asks = plan.limits != Limits::default() || !plan.devices.is_empty();
+    refused && !asks && effective_uid() != 0
 }
 
 /// Removes the parents that were made for the cgroup, innermost first, up to one that others use.

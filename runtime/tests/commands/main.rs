@@ -11,4 +11,5 @@ mod fields;
 mod options;
 mod own_binary;
 mod refusals;
+mod rootless;
 mod terminal;

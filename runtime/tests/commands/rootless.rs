@@ -1,0 +1,95 @@
+//! A user without any rights: a user namespace of its own, and no cgroup where none is asked for.
+
+use std::fs;
+use std::os::unix::fs::lchown;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::bundle::{Bundle, Ended, RUNTIME};
+
+const USER: u32 = 54_321;
+
+/// A command of the user's on the bundle, which is the user's too.
+fn command(bundle: &Bundle, words: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    let user = USER.to_string();
+    command.args([
+        "--reuid",
+        &user,
+        "--regid",
+        &user,
+        "--clear-groups",
+        "--inh-caps=-all",
+        RUNTIME,
+        "--root",
+    ]);
+    command.arg(bundle.path("state")).args(words).current_dir(bundle.path("")).stdin(Stdio::null());
+    command
+}
+
+fn give(path: &Path) {
+    lchown(path, Some(USER), Some(USER)).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path());
+        }
+    }
+}
+
+/// `None`, with the reason printed, where such a user cannot make containers.
+fn bundle() -> Option<Bundle> {
+    let bundle = Bundle::new()?;
+    give(&bundle.path(""));
+    let possible = command(&bundle, &["--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: setpriv(1) is missing, or another user cannot execute {RUNTIME}");
+        return None;
+    }
+    let allowed =
+        |name: &str, wanted: &str| fs::read_to_string(name).map_or(true, |text| text.trim() != wanted);
+    if !allowed("/proc/sys/user/max_user_namespaces", "0")
+        || !allowed("/proc/sys/kernel/unprivileged_userns_clone", "0")
+        || !allowed("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1")
+    {
+        eprintln!("skipped: users without rights can have no user namespaces on this machine");
+        return None;
+    }
+    Some(bundle)
+}
+
+#[test]
+fn a_user_runs_a_container() {
+    let Some(bundle) = bundle() else { return };
+    Ended::of(&command(&bundle, &["spec", "--rootless"]).output().unwrap()).good();
+    let text = fs::read_to_string(bundle.path("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!(["sh", "-c", "id -u; cat /proc/self/uid_map; sleep 0.5"]);
+    fs::write(bundle.path("config.json"), config.to_string()).unwrap();
+    let ended = Ended::of(&command(&bundle, &["run", bundle.id()]).output().unwrap());
+    // Where the user has no cgroup, that is told.
+    let warned = ended.stderr.is_empty() || ended.stderr.starts_with("cofferdam: warning: no cgroup: ");
+    assert!(warned, "{ended:?}");
+    let words = ended.good();
+    assert_eq!(words.split_whitespace().collect::<Vec<_>>(), ["0", "0", &USER.to_string(), "1"]);
+
+    // Groups would need a map that another has to write.
+    config["process"]["user"]["additionalGids"] = json!([5]);
+    fs::write(bundle.path("config.json"), config.to_string()).unwrap();
+    let line = Ended::of(&command(&bundle, &["run", bundle.id()]).output().unwrap());
+    assert_eq!(line.status, Some(1), "{line:?}");
+    assert!(line.stderr.contains("groups"), "{line:?}");
+
+    // Limits are not left out for want of a cgroup.
+    config["process"]["user"]["additionalGids"] = json!([]);
+    config["linux"]["resources"] = json!({ "pids": { "limit": 5 } });
+    fs::write(bundle.path("config.json"), config.to_string()).unwrap();
+    let ended = Ended::of(&command(&bundle, &["run", bundle.id()]).output().unwrap());
+    if ended.status != Some(0) {
+        assert!(ended.stderr.contains("cgroup"), "{ended:?}");
+    }
+    let kept = fs::read_dir(bundle.path("state")).unwrap().count();
+    assert_eq!(kept, 0, "something is left in the state directory");
+}
