@@ -147,6 +147,8 @@ impl Engine for Containerd {
     }
 
     fn run(&self, ask: &Ask<'_>) -> Result<Output> {
+        let words = patient(&ask.args);
+        let ask = &Ask { args: words.iter().map(String::as_str).collect(), ..ask.clone() };
         let mut command = self.asked(&["--rm"], ask)?;
         if ask.terminal { output(&mut terminal(&command)) } else { output(&mut command) }
     }
@@ -158,7 +160,7 @@ impl Engine for Containerd {
 
     fn exec(&self, name: &str, args: &[&str], tty: bool) -> Result<Output> {
         let mut command = self.ctr(&["task", "exec", "--exec-id", "another"]);
-        command.args(tty.then_some("--tty")).arg(name).args(args);
+        command.args(tty.then_some("--tty")).arg(name).args(patient(args));
         if tty { output(&mut terminal(&command)) } else { output(&mut command) }
     }
 
@@ -224,6 +226,18 @@ impl Engine for Containerd {
     fn filters(&self) -> bool {
         // `ctr` has an option for it, its default is none.
         false
+    }
+}
+
+/// `ctr` drops what it has not read when a process ends, with any runtime: a script leaves it a moment.
+fn patient(args: &[&str]) -> Vec<String> {
+    match args {
+        ["sh", "-c", script, rest @ ..] => {
+            let script = format!("trap 'sleep 0.1' EXIT; {script}");
+            let words = ["sh", "-c", &script].into_iter().chain(rest.iter().copied());
+            words.map(str::to_owned).collect()
+        }
+        others => others.iter().map(|word| (*word).to_owned()).collect(),
     }
 }
 

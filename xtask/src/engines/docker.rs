@@ -12,17 +12,19 @@ use super::place::Place;
 use super::podman;
 use super::process::success;
 
+/// The daemon whose containers publish ports on the box's loopback device.
+const MAIN: &str = "docker";
+
 /// Starts the daemon and loads the image.
 ///
 /// # Errors
 /// The daemon does not come up, or does not load the image.
 pub(super) fn start(place: &Place, image: &Image) -> Result<Cli> {
-    let mut cli = daemon(place, image, "docker", &json!({}))?;
+    let mut cli = daemon(place, image, MAIN, &json!({}))?;
     let (place, image) = (place.clone(), image.clone());
     cli.user_namespace = UserNamespace::Daemon(Box::new(move || {
         podman::add_user(&place.dir).context("add a user to the box")?;
-        // Without a network of its own, which the first daemon has.
-        daemon(&place, &image, "docker-remapped", &json!({ "userns-remap": podman::NAME, "bridge": "none" }))
+        daemon(&place, &image, "docker-remapped", &json!({ "userns-remap": podman::NAME }))
     }));
     Ok(cli)
 }
@@ -47,7 +49,13 @@ fn daemon(place: &Place, image: &Image, name: &str, more: &Value) -> Result<Cli>
         config.extend(more.clone());
     }
     fs::write(dir.join("daemon.json"), config.to_string()).context("write the daemon's configuration")?;
-    let mut daemon = Command::new("dockerd");
+    // A daemon takes the bridge of another one for its own.
+    let mut daemon = Command::new("unshare");
+    if name == MAIN {
+        daemon = Command::new("dockerd");
+    } else {
+        daemon.args(["--net", "dockerd"]);
+    }
     daemon.args(["--config-file", &path("daemon.json")]);
     Place::daemon(&mut daemon, &dir.join("docker.sock"))?;
     let cli = Cli {

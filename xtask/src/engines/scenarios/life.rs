@@ -49,9 +49,9 @@ pub(super) fn pause(engine: &dyn Engine) -> Result<()> {
     engine.pause("pause")?;
     let status = engine.status("pause")?;
     ensure!(status == Status::Paused, "paused, and the engine says {status:?}");
-    let running = counted(engine, "pause")?;
+    let running = counted()?;
     std::thread::sleep(std::time::Duration::from_millis(300));
-    ensure!(counted(engine, "pause")? == running, "processor time was used in a paused container");
+    ensure!(counted()? == running, "processor time was used in a paused container");
     engine.resume("pause")?;
     let status = engine.status("pause")?;
     ensure!(status == Status::Running, "resumed, and the engine says {status:?}");
@@ -60,7 +60,7 @@ pub(super) fn pause(engine: &dyn Engine) -> Result<()> {
 }
 
 /// Processor time of every process in the box that runs this script; a paused container cannot be asked.
-fn counted(_engine: &dyn Engine, _name: &str) -> Result<u64> {
+fn counted() -> Result<u64> {
     let mut total = 0;
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path();
