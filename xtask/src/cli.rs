@@ -23,7 +23,7 @@ pub enum Command {
     VmTest(Box<VmTest>),
     /// An interactive shell in a guest; reads commands from a pipe too.
     VmShell(VmShell),
-    /// Run real engines with the runtime under them: podman, buildah, containerd, docker.
+    /// Run real engines with the runtime under them: podman, buildah, containerd, its CRI, docker.
     EngineTest(EngineTest),
     /// List the kernels of the catalogue: series, version, size, cached or not.
     Kernels(Kernels),
