@@ -151,7 +151,9 @@ pub(super) fn oom_group(_: &mut Context) -> Result {
         let sleeper = group.sleeper()?;
         group.ask(&["allocate:48"]).err().or_fail("the end of a memory hog")?;
         let killed = group.leaf()?.stats()?.memory.or_fail("memory statistics")?.oom_kill;
-        ensure_eq!(killed, if together { 2 } else { 1 }, "the processes killed, with oom_group {together}");
+        // The kernel counts the one it chose once more with its group, unless that has given its memory back by then.
+        let expected = if together { 2..=3 } else { 1..=1 };
+        ensure!(expected.contains(&killed), "{killed} processes killed, with oom_group {together}");
         if together {
             ensure_eq!(sleeper.wait()?, Exit::Signal(nix::libc::SIGKILL), "the end of the other process");
         } else {
