@@ -110,7 +110,7 @@ fn leftovers(before: &State, children: &Children, layout: Layout) -> Vec<String>
     let deadline = Instant::now() + GRACE;
     loop {
         children.reap(nix::unistd::Pid::from_raw(0));
-        let mut left = leaks::processes();
+        let mut left = if children.none() { Vec::new() } else { leaks::processes() };
         left.extend(
             State::now(layout).since(before).into_iter().filter(|line| !line.contains(paths::SCRATCH_MOUNT)),
         );

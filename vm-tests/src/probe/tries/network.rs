@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long a packet of the host is waited for; the host sends one every few milliseconds.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Listens to every UDP packet and looks for a text in them.
 pub(super) fn raw(steps: &Steps, needle: &str) -> Tried {
