@@ -80,6 +80,12 @@ impl Bundle {
         &self.runtime
     }
 
+    /// Has another file of the runtime under test do the work.
+    pub(crate) fn run_by(&mut self, runtime: PathBuf) -> &mut Self {
+        self.runtime = runtime;
+        self
+    }
+
     /// `config.json`, to be changed.
     pub fn config(&mut self) -> &mut Value {
         &mut self.config

@@ -33,6 +33,7 @@ fn boot(init_ms: u64) -> io::Result<Guest> {
     step("make a root that can be pivoted", root::make_pivotable())?;
     step("mount the API filesystems", mounts::mount_all())?;
     step("open the console", open_console())?;
+    step("mount the runtime read-only", mounts::keep_runtime())?;
     step("share the mount tree as systemd does", root::share())?;
     step("name the host", nix::unistd::sethostname("lab").map_err(Into::into))?;
     step("bring the loopback up", cofferdam_sys::net::interface_up(b"lo").map_err(Into::into))?;

@@ -49,6 +49,24 @@ const TABLE: &[Mount<'_>] = &[
     Mount { source: "securityfs", target: "/sys/kernel/security", kind: "securityfs", flags: DATA, data: "" },
 ];
 
+/// Mounts the runtime under test read-only where the kernel has no `mount_setattr(2)`.
+///
+/// There our own would copy itself into memory in each command, so that no container can write to its file, and to
+/// an emulator each copy is new code. On a read-only mount it is safe as it is.
+///
+/// # Errors
+/// What the probe or `mount(2)` says.
+pub fn keep_runtime() -> io::Result<()> {
+    const PLACE: &str = super::paths::RUNTIME;
+    const NO: Option<&str> = None;
+    if !Path::new(PLACE).exists() || super::facilities::has("mount_setattr")? {
+        return Ok(());
+    }
+    nix::mount::mount(Some(PLACE), PLACE, NO, MsFlags::MS_BIND, NO)?;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    Ok(nix::mount::mount(NO, PLACE, NO, flags, NO)?)
+}
+
 /// Mounts the whole table.
 ///
 /// # Errors

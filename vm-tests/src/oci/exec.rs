@@ -163,6 +163,10 @@ fn own_binary(ctx: &mut Context) -> Result {
         return Err(Failure::skipped("the words that have the program wait are those of our own"));
     }
     let mut bundle = Bundle::hardened(ctx, "exec-own-binary");
+    // A file of its own, which root of the guest can write in any case.
+    let own = ctx.scratch().join("runtime");
+    fs::copy(ctx.runtime(), &own)?;
+    bundle.run_by(own.clone());
     let container = container(&mut bundle)?;
     let file = container.beside("pid").to_string_lossy().into_owned();
     let words = ["exec", "--detach", "--pid-file", &file, bundle.id(), "/proc/self/exe"];
@@ -176,12 +180,12 @@ fn own_binary(ctx: &mut Context) -> Result {
     let pid = fs::read_to_string(&file)?;
     let mut path = fs::File::options();
     let program = path.read(true).custom_flags(nix::libc::O_PATH).open(format!("/proc/{pid}/exe"))?;
-    let (seen, host) = (program.metadata()?, fs::metadata(ctx.runtime())?);
+    let (seen, host) = (program.metadata()?, fs::metadata(&own)?);
     drop(input);
     container.delete()?;
 
     // Nobody executes it any more, and the file could be written.
-    fs::File::options().append(true).open(ctx.runtime())?;
+    fs::File::options().append(true).open(&own)?;
     if !ctx.has("mount_setattr")? {
         ensure!(seen.ino() != host.ino(), "the program was the host's file and not a copy");
         return Ok(());
