@@ -97,8 +97,9 @@ fn much_is_passed_on_whole() {
 #[test]
 fn a_terminal_is_raw_meanwhile_and_gives_its_size() {
     let Some(mut bundle) = bundle() else { return };
+    // What tells the shell of the size may come before it reads: so it does not read for long.
     bundle.script(
-        "trap 'echo now $(stty size)' WINCH; echo first $(stty size); until read line; do :; done; echo got $line; exit 3",
+        "trap 'echo now $(stty size)' WINCH; echo first $(stty size); until read -t 1 line; do :; done; echo got $line; exit 3",
     );
     bundle.write();
     let (mut screen, terminal) = Screen::new(33, 77);
@@ -119,7 +120,8 @@ fn a_terminal_is_raw_meanwhile_and_gives_its_size() {
 #[test]
 fn the_keys_of_the_terminal_are_the_containers() {
     let Some(mut bundle) = bundle() else { return };
-    bundle.script("trap 'echo interrupted; exit 4' INT; echo ready; read line");
+    // A shell that is told before it reads goes on to read: so it does not.
+    bundle.script("trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 1; done");
     bundle.write();
     let (mut screen, terminal) = Screen::new(24, 80);
     let mut child = spawn(&bundle, &["run", bundle.id()], &terminal);
