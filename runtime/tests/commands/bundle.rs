@@ -174,6 +174,16 @@ fn cgroups(id: &str) -> Vec<PathBuf> {
     points.filter(|path| path.exists()).collect()
 }
 
+/// Whether this run hides a system call that every supported kernel has, and without which `what` cannot be shown.
+pub(crate) fn hides(call: &str, what: &str) -> bool {
+    let hidden =
+        std::env::var("COFFERDAM_ENOSYS").is_ok_and(|calls| calls.split(',').any(|name| name == call));
+    if hidden {
+        eprintln!("skipped: {what} takes {call}, which is hidden here and is in Linux 5.10");
+    }
+    hidden
+}
+
 /// Tries until something is there.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
