@@ -137,21 +137,36 @@ unsafe fn clone(flags: u64, pidfd: &mut RawFd) -> Result<libc::c_long> {
 ///
 /// For a child only, and while all signals are blocked: a handler of the parent must not run in its copy.
 pub(crate) fn clear_handlers() -> Result<()> {
+    make_default(|now| !matches!(now, libc::SIG_DFL | libc::SIG_IGN))
+}
+
+/// Gives every signal that is ignored its default, which `execve(2)` would not: whoever ignores `SIGINT`, as a shell
+/// does for what it puts in the background, does not mean the program in the container, which could not even trap it.
+///
+/// For a child only.
+pub(crate) fn heed_all() -> Result<()> {
+    make_default(|now| now == libc::SIG_IGN)
+}
+
+/// Gives the signals their default whose disposition is one of these.
+///
+/// By the system call, as the C library keeps two numbers to itself, which who starts us may have ignored all the same.
+fn make_default(wanted: impl Fn(libc::sighandler_t) -> bool) -> Result<()> {
+    /// The kernel's `struct sigaction`: the disposition, then flags, a restorer where there is one, and the mask.
+    type Action = [libc::sighandler_t; 4];
+    const MASK_SIZE: usize = 8;
     for signal in 1..=LAST_SIGNAL {
-        // SAFETY: all-zero is a valid structure for the kernel to fill.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: asks only; the structure is valid for writing.
-        if unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } == -1 {
-            // Two numbers that the C library keeps to itself.
-            continue;
+        let mut action: Action = [0; 4];
+        let none = std::ptr::null_mut::<Action>();
+        // SAFETY: asks only; the array is as large as the kernel's structure, or larger.
+        check(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, none, &raw mut action, MASK_SIZE) })?;
+        if wanted(action[0]) {
+            action = [libc::SIG_DFL, 0, 0, 0];
+            // SAFETY: as above; SIG_DFL is a disposition, not a handler that could run.
+            check(unsafe {
+                libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, none, MASK_SIZE)
+            })?;
         }
-        if matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
-            continue;
-        }
-        // SAFETY: all-zero means SIG_DFL with no flags and an empty mask.
-        let default: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the structure is valid; SIG_DFL is a disposition, not a handler that could run.
-        crate::call::check_int(unsafe { libc::sigaction(signal, &raw const default, std::ptr::null_mut()) })?;
     }
     Ok(())
 }

@@ -103,16 +103,14 @@ pub(crate) fn execute(exec: &Exec, arrays: &Arrays) -> Errno {
     answer
 }
 
-/// Default `SIGPIPE` (Rust ignores it) and an empty mask, as a program expects at its start.
+/// No signal ignored (Rust ignores `SIGPIPE`, the caller's caller may others) and an empty mask, as a program expects
+/// at its start.
 fn reset_signals() -> Result<()> {
     // SAFETY: all-zero is a valid sigset; sigemptyset only writes to it.
     let mut empty: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is valid for writing.
     check_int(unsafe { libc::sigemptyset(&raw mut empty) })?;
-    // SAFETY: SIG_DFL is a disposition, not a handler that could run.
-    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
-        return Err(Errno::last());
-    }
+    crate::fork::heed_all()?;
     // SAFETY: the set is valid, and no old set is asked for.
     check_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) })
         .map(drop)

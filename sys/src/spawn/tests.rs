@@ -66,6 +66,21 @@ fn a_child_that_is_given_up_is_gone() {
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
+#[test]
+fn what_the_parent_ignores_the_program_does_not() {
+    for signal in [libc::SIGHUP, libc::SIGUSR2, libc::SIGRTMAX()] {
+        // SAFETY: SIG_IGN is a disposition, not a handler that could run.
+        assert_ne!(unsafe { libc::signal(signal, libc::SIG_IGN) }, libc::SIG_ERR);
+    }
+    let ignored = "s=$(grep SigIgn: /proc/self/status); test \"${s#SigIgn:?}\" = 0000000000000000";
+    let plan = Plan::new(exec("sh", &["-c", ignored]));
+    for call in [Call::Clone3, Call::Clone] {
+        let mut spawning = attempt(&plan, &Request::default(), call).unwrap();
+        spawning.release().unwrap();
+        assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0), "{call:?}");
+    }
+}
+
 /// What hangs on the open file, as a lock does, is then the parent's alone while the child goes on.
 #[test]
 fn a_child_closes_its_copy_of_a_descriptor() {
