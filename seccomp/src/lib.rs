@@ -11,6 +11,7 @@ pub mod filter;
 pub mod hardened;
 pub mod interpret;
 pub mod kernel;
+mod masks;
 mod meaning;
 mod multiplex;
 pub mod notify;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cofferdam_caps::CapSet;
 use cofferdam_ns::{IdRange, subid};
-use cofferdam_seccomp::{Answer, Compare, Condition, Profile, Rule, Width};
+use cofferdam_seccomp::{Answer, Compare, Condition, Profile, Rule};
 use serde_json::{Value, json};
 
 use crate::{Error, ErrorKind, Result};
@@ -52,7 +52,10 @@ impl Ids {
 }
 
 /// Changes the conventional config.
-pub(super) fn harden(config: &mut Value, ids: Ids) {
+///
+/// # Errors
+/// When the specification has no words for the profile of system calls.
+pub(super) fn harden(config: &mut Value, ids: Ids) -> Result<()> {
     let map = |first: u32| json!([{ "containerID": 0, "hostID": first, "size": ids.count }]);
     let caps = names(CapSet::HARDENED);
     let mut set = |place: &str, value: Value| {
@@ -67,7 +70,7 @@ pub(super) fn harden(config: &mut Value, ids: Ids) {
     set("/linux/namespaces", namespaces());
     // No new user namespaces inside, by the limit of the container's own and by the filter.
     set("/linux/sysctl", json!({ "user.max_user_namespaces": "0" }));
-    set("/linux/seccomp", filter(&Profile::hardened()));
+    set("/linux/seccomp", filter(&Profile::hardened())?);
     set("/linux/resources", resources());
     for mount in config.pointer_mut("/mounts").and_then(Value::as_array_mut).into_iter().flatten() {
         if mount.get("destination") == Some(&json!("/proc"))
@@ -81,6 +84,7 @@ pub(super) fn harden(config: &mut Value, ids: Ids) {
         mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
             "options": ["nosuid", "nodev", "noexec", "mode=1777", "size=64m"] }));
     }
+    Ok(())
 }
 
 fn names(caps: CapSet) -> Vec<String> {
@@ -110,39 +114,30 @@ fn resources() -> Value {
     resources
 }
 
-/// A profile as far as the specification can say it.
-///
-/// It has no conjunction of comparisons of one argument (`ioctl`), and where several rules hold it leaves open which
-/// one decides: the last rule of each conditional call, which gives a kinder error, is left to the default.
-fn filter(profile: &Profile) -> Value {
-    let rules = profile.rules.iter().filter(|rule| rule.names != ["ioctl"]).filter_map(rule);
-    let ioctl = json!({ "names": ["ioctl"], "action": "SCMP_ACT_ALLOW" });
-    json!({
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "syscalls": rules.chain(std::iter::once(ioctl)).collect::<Vec<_>>(),
-    })
+/// A profile in the specification's words. Where several rules hold it leaves open which one decides, so what is not
+/// allowed by its arguments fails as the default does.
+fn filter(profile: &Profile) -> Result<Value> {
+    let rules = profile.masked_rules().map_err(|error| Error::new(ErrorKind::System, error.to_string()))?;
+    let syscalls: Vec<Value> = rules.iter().map(rule).collect();
+    Ok(json!({ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": syscalls }))
 }
 
-fn rule(rule: &Rule) -> Option<Value> {
-    let args = rule.conditions.iter().map(condition).collect::<Option<Vec<_>>>()?;
+fn rule(rule: &Rule) -> Value {
     let mut value = json!({ "names": rule.names, "action": rule.answer.action().to_string() });
-    let object = value.as_object_mut()?;
+    let mut set =
+        |name: &str, field: Value| value.as_object_mut().and_then(|rule| rule.insert(name.to_owned(), field));
     if let Answer::Errno(number) = rule.answer {
-        object.insert("errnoRet".to_owned(), json!(number));
+        set("errnoRet", json!(number));
     }
+    let args: Vec<Value> = rule.conditions.iter().filter_map(condition).collect();
     if !args.is_empty() {
-        object.insert("args".to_owned(), json!(args));
+        set("args", json!(args));
     }
-    Some(value)
+    value
 }
 
 fn condition(condition: &Condition) -> Option<Value> {
-    let bits: u64 = if condition.width == Width::Low { 0xffff_ffff } else { u64::MAX };
-    let (mask, value) = match condition.compare {
-        Compare::Eq(value) => (bits, value),
-        Compare::MaskedEq { mask, value } if mask != 0 => (mask & bits, value),
-        _ => return None,
-    };
+    let Compare::MaskedEq { mask, value } = condition.compare else { return None };
     Some(json!({ "index": condition.argument, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ" }))
 }
 
@@ -161,10 +156,15 @@ mod tests {
 
     #[test]
     fn the_profile_can_be_said() {
-        let text = filter(&Profile::hardened()).to_string();
+        let said = filter(&Profile::hardened()).unwrap();
+        let text = said.to_string();
         for name in ["read", "clone3", "ioctl", "socket", "io_uring_setup"] {
             assert!(text.contains(&format!("\"{name}\"")), "{name}");
         }
         assert!(text.contains(r#""op":"SCMP_CMP_MASKED_EQ","value":2114060288,"valueTwo":0"#), "{text}");
+        // No request gets past the ones that are refused.
+        let ioctl =
+            said["syscalls"].as_array().unwrap().iter().filter(|rule| rule["names"] == json!(["ioctl"]));
+        assert!(ioctl.clone().count() > 1 && ioctl.clone().all(|rule| rule["args"].is_array()), "{text}");
     }
 }

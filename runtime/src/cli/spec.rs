@@ -39,7 +39,7 @@ pub(super) fn act(_: &Context, words: &[OsString]) -> Result<u8> {
     }
     if hardened {
         let ids = ids.as_deref().map_or_else(Ids::of_caller, Ids::parse)?;
-        hardened::harden(&mut config, ids);
+        hardened::harden(&mut config, ids)?;
     }
     let path = bundle.join("config.json");
     // Never over one that is there.
