@@ -8,6 +8,7 @@ use cofferdam_mountfs::{Host, Prepared, RootSource};
 use cofferdam_ns::{Isolation, Namespaces, NsKind};
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
+use cofferdam_sys::spawn::Spawning;
 
 use super::console::Console;
 use super::{Runtime, Warn, pid_file, pidfd_socket};
@@ -227,17 +228,29 @@ fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) ->
     // Beside the child's work.
     directory.save_config(&bundle.text)?;
     spawning.reached().map_err(|failure| run::child_failure(&container.process, &failure))?;
-    let pid = spawning.pid();
-    directory.save(&Record { init: Some(identify(pid)?), ..record.clone() })?;
-    if let Some(path) = &options.pid_file {
-        pid_file::write(path, pid)?;
-    }
-    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
-        pidfd_socket::send(socket, pidfd)?;
-    }
+    announce(&spawning, record, directory, pidfd_socket.as_ref(), options)?;
     // The container outlives this command from here on.
     spawning.keep();
     Ok(())
+}
+
+/// Writes down which process it is, and tells those who asked for it.
+pub(super) fn announce(
+    spawning: &Spawning<'_>,
+    record: &Record,
+    directory: &Locked<'_>,
+    socket: Option<&UnixStream>,
+    options: &CreateOptions,
+) -> Result<Record> {
+    let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
+    directory.save(&record)?;
+    if let Some(path) = &options.pid_file {
+        pid_file::write(path, spawning.pid())?;
+    }
+    if let Some((socket, pidfd)) = socket.zip(spawning.pidfd()) {
+        pidfd_socket::send(socket, pidfd)?;
+    }
+    Ok(record)
 }
 
 fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -> Record {

@@ -5,10 +5,10 @@ use std::path::Path;
 use cofferdam_sys::process::Exit;
 use cofferdam_sys::signal::Signals;
 
-use super::create::{Attempt, CreateOptions, Way};
-use super::{Runtime, Warn, delete, kill, pid_file, pidfd_socket, start};
+use super::create::{Attempt, CreateOptions, Way, announce};
+use super::{Runtime, Warn, delete, kill, start};
 use crate::run::{self, Relay};
-use crate::state::{Record, State, Status, identify};
+use crate::state::{Record, State, Status};
 use crate::{ContainerId, Error, ErrorKind, Result};
 
 /// What `run` does beyond `create` and `start`.
@@ -114,14 +114,7 @@ fn launch(
     let spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
     // Beside the child's work.
     directory.save_config(&bundle.text)?;
-    let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
-    directory.save(&record)?;
-    if let Some(path) = &options.pid_file {
-        pid_file::write(path, spawning.pid())?;
-    }
-    if let Some((socket, pidfd)) = pidfd_socket.as_ref().zip(spawning.pidfd()) {
-        pidfd_socket::send(socket, pidfd)?;
-    }
+    let record = announce(&spawning, record, directory, pidfd_socket.as_ref(), options)?;
     let child = spawning.finish().map_err(|failure| run::child_failure(&container.process, &failure))?;
     match run::confirm(confined.as_ref(), child.pid(), warn) {
         Ok(()) => Ok((child, record)),
