@@ -211,24 +211,19 @@ impl Attempt<'_> {
 }
 
 fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let Attempt {
-        bundle,
-        container,
-        isolation,
-        plan,
-        control,
-        handover,
-        pidfd_socket,
-        directory,
-        record,
-        state,
-        ..
-    } = attempt;
-    let mut spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
+    let mut spawning = run::launch(
+        &attempt.container,
+        &attempt.isolation,
+        &attempt.plan,
+        &attempt.control,
+        attempt.handover.as_mut(),
+        &attempt.state,
+        warn,
+    )?;
     // Beside the child's work.
-    directory.save_config(&bundle.text)?;
-    spawning.reached().map_err(|failure| run::child_failure(&container.process, &failure))?;
-    announce(&spawning, record, directory, pidfd_socket.as_ref(), options)?;
+    attempt.directory.save_config(&attempt.bundle.text)?;
+    spawning.reached().map_err(|failure| run::child_failure(&attempt.container.process, &failure))?;
+    announce(&spawning, attempt, options)?;
     // The container outlives this command from here on.
     spawning.keep();
     Ok(())
@@ -237,17 +232,15 @@ fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) ->
 /// Writes down which process it is, and tells those who asked for it.
 pub(super) fn announce(
     spawning: &Spawning<'_>,
-    record: &Record,
-    directory: &Locked<'_>,
-    socket: Option<&UnixStream>,
+    attempt: &Attempt<'_>,
     options: &CreateOptions,
 ) -> Result<Record> {
-    let record = Record { init: Some(identify(spawning.pid())?), ..record.clone() };
-    directory.save(&record)?;
+    let record = Record { init: Some(identify(spawning.pid())?), ..attempt.record.clone() };
+    attempt.directory.save(&record)?;
     if let Some(path) = &options.pid_file {
         pid_file::write(path, spawning.pid())?;
     }
-    if let Some((socket, pidfd)) = socket.zip(spawning.pidfd()) {
+    if let Some((socket, pidfd)) = attempt.pidfd_socket.as_ref().zip(spawning.pidfd()) {
         pidfd_socket::send(socket, pidfd)?;
     }
     Ok(record)

@@ -97,26 +97,21 @@ fn launch(
     options: &CreateOptions,
     warn: Warn<'_>,
 ) -> Result<(cofferdam_sys::spawn::Child, Record)> {
-    let Attempt {
-        bundle,
-        container,
-        isolation,
-        plan,
-        control,
-        confined,
-        handover,
-        pidfd_socket,
-        directory,
-        record,
-        state,
-        ..
-    } = attempt;
-    let spawning = run::launch(container, isolation, plan, control, handover.as_mut(), state, warn)?;
+    let spawning = run::launch(
+        &attempt.container,
+        &attempt.isolation,
+        &attempt.plan,
+        &attempt.control,
+        attempt.handover.as_mut(),
+        &attempt.state,
+        warn,
+    )?;
     // Beside the child's work.
-    directory.save_config(&bundle.text)?;
-    let record = announce(&spawning, record, directory, pidfd_socket.as_ref(), options)?;
-    let child = spawning.finish().map_err(|failure| run::child_failure(&container.process, &failure))?;
-    match run::confirm(confined.as_ref(), child.pid(), warn) {
+    attempt.directory.save_config(&attempt.bundle.text)?;
+    let record = announce(&spawning, attempt, options)?;
+    let child =
+        spawning.finish().map_err(|failure| run::child_failure(&attempt.container.process, &failure))?;
+    match run::confirm(attempt.confined.as_ref(), child.pid(), warn) {
         Ok(()) => Ok((child, record)),
         Err(error) => Err(match kill::end(&record) {
             Ok(()) => error,

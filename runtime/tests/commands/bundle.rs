@@ -16,7 +16,7 @@ pub(crate) const RUNTIME: &str = env!("CARGO_BIN_EXE_cofferdam");
 const BUSYBOX: &str = "/bin/busybox";
 
 /// What has not happened by then never will.
-const HANG: Duration = Duration::from_secs(20);
+pub(crate) const HANG: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub(crate) struct Bundle {

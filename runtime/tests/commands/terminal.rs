@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use cofferdam_sys::process::{pidfd_open, pidfd_send_signal};
 use cofferdam_sys::tty;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 
-use super::bundle::{Bundle, Ended, hides, wait_for};
+use super::bundle::{Bundle, Ended, HANG, hides};
 
 const SIGWINCH: i32 = 28;
 
@@ -39,20 +40,22 @@ impl Screen {
         tty::unlock(master.as_fd()).unwrap();
         let peer = tty::peer(master.as_fd()).unwrap();
         tty::set_size(peer.as_fd(), rows, columns).unwrap();
-        cofferdam_sys::file::set_nonblocking(master.as_fd()).unwrap();
         (Self { master, shown: String::new() }, peer)
     }
 
     /// Waits until these words are shown.
     #[track_caller]
     fn shows(&mut self, words: &str) {
-        wait_for(words, || {
+        let end = Instant::now() + HANG;
+        while !self.shown.contains(words) {
+            let left = end.saturating_duration_since(Instant::now());
+            let mut master = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut master, PollTimeout::try_from(left).unwrap()).unwrap();
+            assert!(ready > 0, "{words}: not within {HANG:?}, but {:?}", self.shown);
             let mut bytes = [0; 1000];
-            if let Ok(count) = self.master.read(&mut bytes) {
-                self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-            self.shown.contains(words).then_some(())
-        });
+            let count = self.master.read(&mut bytes).unwrap();
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
     }
 }
 

@@ -71,6 +71,7 @@ fn pause(ctx: &mut Context) -> Result {
     ensure_eq!(container.state()?.at("status"), "paused", "the status");
     input.write_all(b"go on")?;
     drop(input);
+    // Nothing tells of what does not happen: one that runs reads at once.
     std::thread::sleep(Duration::from_millis(100));
     ensure_eq!(container.output()?.stdout, "", "the output of a paused container");
     container.must(&["resume"])?;
