@@ -6,7 +6,7 @@ use cofferdam_sys::process::Exit;
 use cofferdam_sys::signal::Signals;
 
 use super::create::{Attempt, CreateOptions, Way, announce};
-use super::{Runtime, Warn, delete, kill, start};
+use super::{Runtime, Warn, delete, start};
 use crate::run::{self, Relay};
 use crate::state::{Record, State, Status};
 use crate::{ContainerId, Error, ErrorKind, Result};
@@ -113,9 +113,6 @@ fn launch(
         spawning.finish().map_err(|failure| run::child_failure(&attempt.container.process, &failure))?;
     match run::confirm(attempt.confined.as_ref(), child.pid(), warn) {
         Ok(()) => Ok((child, record)),
-        Err(error) => Err(match kill::end(&record) {
-            Ok(()) => error,
-            Err(cleanup) => error.with_cleanup(cleanup),
-        }),
+        Err(error) => Err(start::stop(&record, error)),
     }
 }

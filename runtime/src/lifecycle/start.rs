@@ -33,10 +33,12 @@ impl Runtime {
         let config = || bundle::parse(&directory.config()?);
         if let Err(failure) = release(&directory, &record)? {
             let process = config()?.process.as_ref().map(lower::lower_process).transpose()?;
-            return Err(match process {
+            let error = match process {
                 Some(process) => run::child_failure(&process, &failure),
                 None => Error::new(ErrorKind::Start, failure.to_string()),
-            });
+            };
+            // It tells of the failure before it ends, and is stopped once it has.
+            return Err(stop(&record, error));
         }
         directory.remove_listener()?;
         if record.config_at_start {
@@ -55,18 +57,20 @@ fn confirm(record: &Record, spec: &Spec, warn: Warn<'_>) -> Result<()> {
     let label = process.and_then(|process| process.label);
     let confined = label.as_ref().map(Confined::new).transpose()?;
     let pid = record.init.as_ref().map_or(0, |init| init.pid);
-    run::confirm(confined.as_ref(), pid, warn).map_err(|error| match kill::end(record) {
-        Ok(()) => error,
-        Err(failure) => error.with_cleanup(failure),
-    })
+    run::confirm(confined.as_ref(), pid, warn).map_err(|error| stop(record, error))
 }
 
 /// The hooks behind the start. One that fails stops the container (runtime-spec, runtime, "Lifecycle").
 pub(super) fn poststart(record: &Record, list: &[hooks::Hook], state: &State) -> Result<()> {
-    hooks::run("poststart", list, state).map_err(|error| match kill::end(record) {
+    hooks::run("poststart", list, state).map_err(|error| stop(record, error))
+}
+
+/// Ends what could not be started, and waits until it has ended.
+pub(super) fn stop(record: &Record, error: Error) -> Error {
+    match kill::end(record) {
         Ok(()) => error,
         Err(failure) => error.with_cleanup(failure),
-    })
+    }
 }
 
 /// Talks with the process that waits, once it is certain that it is the recorded one.

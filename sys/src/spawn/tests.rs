@@ -74,10 +74,11 @@ fn what_the_parent_ignores_the_program_does_not() {
     }
     let ignored = "s=$(grep SigIgn: /proc/self/status); test \"${s#SigIgn:?}\" = 0000000000000000";
     let plan = Plan::new(exec("sh", &["-c", ignored]));
-    for call in [Call::Clone3, Call::Clone] {
+    let calls = [(Call::Clone3, "clone3"), (Call::Clone, "clone")];
+    for (call, name) in calls.into_iter().filter(|(_, name)| !crate::hidden::by_the_runner(name)) {
         let mut spawning = attempt(&plan, &Request::default(), call).unwrap();
         spawning.release().unwrap();
-        assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0), "{call:?}");
+        assert_eq!(spawning.finish().unwrap().wait().unwrap(), Exit::Code(0), "{name}");
     }
 }
 

@@ -130,7 +130,7 @@ fn first(task: &Task, text: &OsString) -> Result<u8> {
     // The view covers folders in which these may be.
     let own = std::env::current_exe().context("find this program")?;
     let programs = [own.as_path(), &task.busybox, &task.runtime].map(|path| (path, fs::read(path)));
-    view::make(dir, &task.hierarchies, &task.busybox).context("make the engine's box")?;
+    view::make(dir, &task.hierarchies).context("make the engine's box")?;
     let place = dir.join("bin");
     fs::create_dir_all(&place).with_context(|| format!("make {}", place.display()))?;
     for (path, data) in programs {
@@ -140,6 +140,8 @@ fn first(task: &Task, text: &OsString) -> Result<u8> {
         let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
         fs::set_permissions(&copy, mode).with_context(|| format!("make {} a program", copy.display()))?;
     }
+    let busybox = place.join(task.busybox.file_name().context("a program without a name")?);
+    view::loopback(&busybox).context("make the box's network")?;
     let mut command = Command::new(place.join(own.file_name().context("a program without a name")?));
     // The folder that this was called from may be covered.
     command.arg(RUN).arg(text).current_dir("/").env_clear().envs([

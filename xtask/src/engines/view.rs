@@ -19,7 +19,7 @@ const WRITTEN: [&str; 4] = ["/etc", "/var", "/opt", "/root"];
 ///
 /// # Errors
 /// A mount fails: the kernel lacks a file system, or the caller is not root.
-pub(super) fn make(dir: &Path, hierarchies: &[Hierarchy], busybox: &Path) -> Result<()> {
+pub(super) fn make(dir: &Path, hierarchies: &[Hierarchy]) -> Result<()> {
     // Before `/run` is covered: what the box needs may be below it.
     cgroups(hierarchies)?;
     tmpfs("/run", "mode=755")?;
@@ -36,7 +36,14 @@ pub(super) fn make(dir: &Path, hierarchies: &[Hierarchy], busybox: &Path) -> Res
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("make / read-only")?;
     // As an init system leaves them; engines look for that. It is a copy: the host hears nothing.
     let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("make all mounts shared")?;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("make all mounts shared")
+}
+
+/// Brings the loopback device up, by a busybox that the view does not cover.
+///
+/// # Errors
+/// `ip` fails, or the kernel lets nobody set the route.
+pub(super) fn loopback(busybox: &Path) -> Result<()> {
     success(Command::new(busybox).args(["ip", "link", "set", "lo", "up"]))?;
     // Published ports are reached through the loopback device.
     let route = Path::new("/proc/sys/net/ipv4/conf/all/route_localnet");
