@@ -56,7 +56,8 @@ pub fn create(name: &CStr, flags: Flags) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// `EPERM` for a file that was made without [`Flags::ALLOW_SEALING`], is sealed against seals, or is not open
-/// for writing; `EBUSY` for [`Seals::WRITE`] while it is mapped for writing; `EINVAL` for another kind of file.
+/// for writing; `EBUSY` for [`Seals::WRITE`] while it is mapped for writing, or the kernel has a page of it
+/// in hand for longer than 150 ms; `EINVAL` for another kind of file.
 pub fn add_seals(fd: BorrowedFd<'_>, seals: Seals) -> Result<()> {
     // SAFETY: takes no pointer.
     check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals.bits()) }).map(drop)

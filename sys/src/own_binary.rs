@@ -99,8 +99,23 @@ fn sealed_copy() -> Result<OwnedFd> {
     let mut copy = File::from(copy);
     let mut own = File::from(openat2(Dir::Cwd, OWN, Open::empty(), 0, Resolve::empty())?);
     io::copy(&mut own, &mut copy).map_err(|error| errno::from_io(&error))?;
-    memfd::add_seals(copy.as_fd(), SEALS)?;
+    seal(copy.as_fd())?;
     Ok(copy.into())
+}
+
+/// Seals a file that nobody else has.
+///
+/// Against writing it can be sealed only while the kernel itself has no page of it in hand, as it has for a moment
+/// when it compacts memory. The call waits 150 ms for that at most, which on a machine short of memory is too little.
+fn seal(file: BorrowedFd<'_>) -> Result<()> {
+    const TIMES: u32 = 40;
+    for _ in 1..TIMES {
+        match memfd::add_seals(file, SEALS) {
+            Err(Errno::EBUSY) => {}
+            other => return other,
+        }
+    }
+    memfd::add_seals(file, SEALS)
 }
 
 /// `execveat(fd, "", argv, envp, AT_EMPTY_PATH)` (`execveat(2)`). Returns only on failure.
@@ -127,6 +142,30 @@ fn execute(program: BorrowedFd<'_>, words: &[CString], environment: &[CString]) 
 mod tests {
     use super::*;
     use std::io::Write;
+
+    /// A page of a file in a pipe is one that the kernel has in hand.
+    #[test]
+    fn a_page_in_use_is_waited_for() {
+        let flags = memfd::Flags::CLOEXEC | memfd::Flags::ALLOW_SEALING;
+        let mut file = File::from(memfd::create(c"test", flags).unwrap());
+        file.write_all(&[7; 4096]).unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut from: libc::loff_t = 0;
+        // SAFETY: the offset is valid for the call, and the other pointer may be null.
+        let moved = unsafe {
+            libc::splice(file.as_raw_fd(), &raw mut from, writer.as_raw_fd(), std::ptr::null_mut(), 4096, 0)
+        };
+        assert_eq!(moved, 4096);
+        assert_eq!(memfd::add_seals(file.as_fd(), SEALS), Err(Errno::EBUSY));
+        drop(writer);
+        let emptied = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap()
+        });
+        seal(file.as_fd()).unwrap();
+        assert_eq!(emptied.join().unwrap(), 4096);
+        assert!(memfd::seals(file.as_fd()).unwrap().contains(SEALS));
+    }
 
     #[test]
     fn the_copies_cannot_be_written() {
