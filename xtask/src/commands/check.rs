@@ -16,13 +16,17 @@ use crate::workspace::Workspace;
 /// # Errors
 /// A check that cannot be started.
 pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
+    report(&tests(workspace, args)?)
+}
+
+fn tests(workspace: &Workspace, args: &Test) -> Result<Tally> {
     let mut tally = Tally::default();
     if let Some(calls) = &args.enosys {
         enosys::check(workspace, calls)?;
         step(&format!("tests without {calls}"), &mut tally, || {
             enosys::run(workspace, calls, &args.packages)
         })?;
-        return report(&tally);
+        return Ok(tally);
     }
     let checks: [(&str, &[&str]); 5] = [
         ("fmt", &["fmt", "--all", "--check"]),
@@ -42,7 +46,8 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         for finding in &findings {
             eprintln!("{finding}");
         }
-        Ok(Tally { passed: usize::from(findings.is_empty()), failed: findings.len() })
+        let failures = findings.iter().map(ToString::to_string).collect();
+        Ok(Tally { passed: usize::from(findings.is_empty()), failed: findings.len(), failures })
     })?;
     let mut command = workspace.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
@@ -61,11 +66,11 @@ pub(super) fn test(workspace: &Workspace, args: &Test) -> Result<u8> {
         command.args(["--ignored", "--test-threads=1"]);
         step("self-tests of the lab", &mut tally, || count(command))?;
     }
-    report(&tally)
+    Ok(tally)
 }
 
 fn report(tally: &Tally) -> Result<u8> {
-    output::print(format!("{} passed, {} failed", tally.passed, tally.failed))?;
+    output::print(tally.to_string())?;
     Ok(u8::from(tally.failed > 0))
 }
 
@@ -75,8 +80,8 @@ fn report(tally: &Tally) -> Result<u8> {
 /// A command that cannot be started.
 pub(super) fn ci(workspace: &Workspace) -> Result<u8> {
     let started = Instant::now();
-    let test = test(workspace, &Test::default())?;
-    eprintln!("ci: test: exit {test} after {} s", started.elapsed().as_secs());
+    let tally = tests(workspace, &Test::default())?;
+    eprintln!("ci: test: {} failed after {} s", tally.failed, started.elapsed().as_secs());
     let started = Instant::now();
     let cli = <crate::cli::Cli as clap::Parser>::try_parse_from(["xtask", "vm-test"])?;
     let Xtask::VmTest(args) = cli.command else { return Ok(3) };
@@ -88,6 +93,7 @@ pub(super) fn ci(workspace: &Workspace) -> Result<u8> {
     let Xtask::EngineTest(args) = cli.command else { return Ok(3) };
     let engine_test = crate::engines::run(workspace, &args)?;
     eprintln!("ci: engine-test: exit {engine_test} after {} s", started.elapsed().as_secs());
+    let test = report(&tally)?;
     Ok(test.max(vm_test).max(engine_test))
 }
 
