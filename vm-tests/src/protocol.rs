@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol; both ends refuse another one.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What the machine outside asks of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub const PROTOCOL: u32 = 1;
 pub enum Command {
     /// Answer [`Event::Pong`]: shows that a resumed guest is alive.
     Ping,
+    /// Mount the cgroup hierarchies in this layout (`v2`, `v1` or `hybrid`): once, before anything runs. A guest can be
+    /// resumed from one snapshot for each layout.
+    Cgroups {
+        /// The layout.
+        layout: String,
+    },
     /// Run these cases in this order, then say [`Event::Done`] and wait again.
     Run {
         /// The cases to run.
@@ -60,8 +66,6 @@ pub enum Event {
         protocol: u32,
         /// `uname -r`.
         release: String,
-        /// The cgroup layout that was set up: `v2`, `v1` or `hybrid`.
-        cgroup: String,
         /// Milliseconds between the kernel's start and PID 1's first instruction (`CLOCK_BOOTTIME`).
         init_ms: u64,
     },

@@ -218,10 +218,11 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::cgroups::Layout;
     use crate::guest::cmdline::Cmdline;
 
     fn bundle(cmdline: &str) -> Bundle {
-        Bundle::hardened(&Context::new("full", Cmdline::parse(cmdline)), "t")
+        Bundle::hardened(&Context::new("full", Cmdline::parse(cmdline), Layout::V2), "t")
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The process of one case: `/init case NAME MODE`.
 
+use super::cgroups::Layout;
 use super::cmdline::Cmdline;
 use super::facilities;
 use crate::protocol::Verdict;
@@ -43,8 +44,7 @@ fn prepare() -> std::io::Result<File> {
     let pipe = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
     nix::unistd::setsid()?;
-    let cgroup = Cmdline::read()?.layout().case();
-    fs::write(cgroup.join("cgroup.procs"), "0")?;
+    fs::write(Layout::here()?.case().join("cgroup.procs"), "0")?;
     Ok(pipe)
 }
 
@@ -63,24 +63,24 @@ fn judge(name: &str, mode: &str) -> Report {
 
 fn run(test: &'static Test, mode: &str) -> registry::Result {
     ensure!(test.modes.contains(&mode), "{} has no mode {mode}, only {:?}", test.name, test.modes);
-    let cmdline = Cmdline::read()?;
+    let layout = Layout::here()?;
     if let Some(wanted) = test.wants.cgroup
-        && wanted != cmdline.layout().name()
+        && wanted != layout.name()
     {
-        skip!("needs the cgroup layout {wanted}, this guest has {}", cmdline.layout().name());
+        skip!("needs the cgroup layout {wanted}, this guest has {}", layout.name());
     }
     for facility in test.wants.facilities {
         if !facilities::has(facility)? {
             match facility.strip_prefix("cgroup:") {
                 Some(controller) => skip!(
                     "no hierarchy of the layout {} has the cgroup controller {controller} with this kernel",
-                    cmdline.layout().name()
+                    layout.name()
                 ),
                 None => skip!("this kernel has no {facility}"),
             }
         }
     }
-    let mut context = Context::new(mode, cmdline);
+    let mut context = Context::new(mode, Cmdline::read()?, layout);
     panic::catch_unwind(AssertUnwindSafe(|| (test.run)(&mut context)))
         .unwrap_or_else(|cause| Err(Failure::failed(format!("the test panicked: {}", message(&*cause)))))
 }

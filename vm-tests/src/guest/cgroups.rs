@@ -1,6 +1,7 @@
 //! The cgroup layouts: v2, v1 and hybrid, laid out as systemd does it.
 
 use super::mounts::{Mount, mount};
+use super::paths;
 use nix::mount::MsFlags;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -33,7 +34,17 @@ impl Layout {
         [Self::V2, Self::V1, Self::Hybrid].into_iter().find(|layout| layout.name() == name)
     }
 
-    /// The name on the kernel's command line and on the wire.
+    /// The layout that was set up in this guest.
+    ///
+    /// # Errors
+    /// When none was.
+    pub fn here() -> io::Result<Self> {
+        let none = |error| io::Error::other(format!("no cgroup layout has been set up: {error}"));
+        let name = fs::read_to_string(paths::LAYOUT).map_err(none)?;
+        Self::parse(&name).ok_or_else(|| io::Error::other(format!("there is no cgroup layout {name}")))
+    }
+
+    /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::V2 => "v2",
@@ -67,7 +78,8 @@ pub fn set_up(layout: Layout) -> io::Result<()> {
             v2("/sys/fs/cgroup/unified")?;
         }
     }
-    fs::create_dir(layout.case())
+    fs::create_dir(layout.case())?;
+    fs::write(paths::LAYOUT, layout.name())
 }
 
 fn v2(target: &str) -> io::Result<()> {

@@ -1,6 +1,5 @@
 //! What the kernel was booted with.
 
-use super::cgroups::Layout;
 use std::io;
 
 /// The parsed `/proc/cmdline`.
@@ -28,11 +27,6 @@ impl Cmdline {
         self.words.iter().rev().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 
-    /// The layout asked for by `lab.cgroup=`, v2 unless asked.
-    pub fn layout(&self) -> Layout {
-        self.value("lab.cgroup").and_then(Layout::parse).unwrap_or(Layout::V2)
-    }
-
     /// Whether the runtime in the image is this project's own (`lab.runtime=`).
     pub fn own_runtime(&self) -> bool {
         self.value("lab.runtime") != Some("foreign")
@@ -51,8 +45,8 @@ mod tests {
     #[test]
     fn values_are_found() {
         let line =
-            Cmdline::parse("console=ttyS0 quiet lab.cgroup=v1 lab.cgroup=hybrid lab.break=masks,bounding\n");
-        assert_eq!(line.layout(), Layout::Hybrid);
+            Cmdline::parse("console=ttyS0 quiet security=tomoyo security=selinux lab.break=masks,bounding\n");
+        assert_eq!(line.value("security"), Some("selinux"));
         assert!(line.broken("masks") && line.broken("bounding") && !line.broken("mask"));
         assert!(line.own_runtime());
         assert_eq!(line.value("quiet"), None);
@@ -61,6 +55,5 @@ mod tests {
     #[test]
     fn a_foreign_runtime_is_told_apart() {
         assert!(!Cmdline::parse("lab.runtime=foreign").own_runtime());
-        assert_eq!(Cmdline::parse("").layout(), Layout::V2);
     }
 }

@@ -1,6 +1,6 @@
 //! What the machine outside can ask for.
 
-use super::cgroups::Layout;
+use super::cgroups::{self, Layout};
 use super::channel::Channel;
 use super::processes::{self, Children};
 use super::{exec, shell, supervise};
@@ -16,7 +16,6 @@ use std::{io, process, thread};
 pub(super) struct Guest {
     pub(super) channel: Channel,
     pub(super) children: Children,
-    pub(super) layout: Layout,
 }
 
 /// Serves commands until the last one.
@@ -24,6 +23,7 @@ pub(super) fn serve(guest: &mut Guest) -> io::Result<()> {
     while let Some(command) = guest.channel.hear()? {
         match command {
             Command::Ping => guest.channel.say(&Event::Pong)?,
+            Command::Cgroups { layout } => arrange(&layout)?,
             Command::Run { cases, limit_ms } => run(guest, &cases, Duration::from_millis(limit_ms))?,
             Command::Exec { argv, env } => execute(guest, &argv, &env)?,
             Command::Shell { container, size } => interact(guest, container, size)?,
@@ -33,7 +33,14 @@ pub(super) fn serve(guest: &mut Guest) -> io::Result<()> {
     guest.channel.drain()
 }
 
+fn arrange(name: &str) -> io::Result<()> {
+    let layout =
+        Layout::parse(name).ok_or_else(|| io::Error::other(format!("there is no cgroup layout {name}")))?;
+    cgroups::set_up(layout).map_err(|error| io::Error::other(format!("cannot set up cgroups: {error}")))
+}
+
 fn run(guest: &mut Guest, cases: &[Case], limit: Duration) -> io::Result<()> {
+    let layout = Layout::here()?;
     let mut outcomes = 0;
     for case in cases {
         guest.channel.say(&Event::Started(case.clone()))?;
@@ -43,7 +50,7 @@ fn run(guest: &mut Guest, cases: &[Case], limit: Duration) -> io::Result<()> {
             Some(Misbehaviour::Exit) => process::exit(0),
             None | Some(Misbehaviour::SayNothing | Misbehaviour::SayTwice) => {}
         }
-        let outcome = supervise::run(case, limit, &guest.children, guest.layout);
+        let outcome = supervise::run(case, limit, &guest.children, layout);
         let times = Misbehaviour::of(case).map_or(1, Misbehaviour::times);
         for _ in 0..times {
             guest.channel.say(&Event::Outcome(outcome.clone()))?;
@@ -92,7 +99,7 @@ fn execute(guest: &mut Guest, argv: &[String], env: &[String]) -> io::Result<()>
     };
     let status = exec::watch(pid, &guest.children, None, &mut [(output.into(), &mut pass_on)])?;
     said?;
-    processes::kill_all(&guest.children, guest.layout);
+    processes::kill_all(&guest.children, Layout::here()?);
     guest.channel.say(&Event::Exited { code: code(status) })
 }
 
@@ -104,7 +111,7 @@ fn interact(guest: &mut Guest, container: bool, size: Option<(u16, u16)>) -> io:
             127
         }
     };
-    processes::kill_all(&guest.children, guest.layout);
+    processes::kill_all(&guest.children, Layout::here()?);
     guest.channel.say(&Event::Exited { code })
 }
 

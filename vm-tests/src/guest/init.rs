@@ -1,9 +1,8 @@
 //! PID 1: boots the guest, then serves commands until it is told to stop.
 
 use super::channel::Channel;
-use super::cmdline::Cmdline;
 use super::commands::{self, Guest};
-use super::{cgroups, modules, mounts, processes, root};
+use super::{modules, mounts, processes, root};
 use crate::protocol::{Event, PROTOCOL};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::time::{ClockId, clock_gettime};
@@ -38,23 +37,20 @@ fn boot(init_ms: u64) -> io::Result<Guest> {
     step("name the host", nix::unistd::sethostname("lab").map_err(Into::into))?;
     step("bring the loopback up", cofferdam_sys::net::interface_up(b"lo").map_err(Into::into))?;
     step("let warnings reach the console", fs::write("/proc/sys/kernel/printk", "5 4 1 5"))?;
-    let cmdline = step("read the kernel's command line", Cmdline::read())?;
     let failed_modules = step("load modules", modules::load_all())?;
     for failure in failed_modules {
         eprintln!("lab: {failure}");
     }
-    step("set up cgroups", cgroups::set_up(cmdline.layout()))?;
     let children = step("watch for children", processes::Children::watch())?;
     let mut channel = step("open the channel", Channel::open())?;
-    step("say hello", channel.say(&hello(&cmdline, init_ms)?))?;
-    Ok(Guest { channel, children, layout: cmdline.layout() })
+    step("say hello", channel.say(&hello(init_ms)?))?;
+    Ok(Guest { channel, children })
 }
 
-fn hello(cmdline: &Cmdline, init_ms: u64) -> io::Result<Event> {
+fn hello(init_ms: u64) -> io::Result<Event> {
     Ok(Event::Hello {
         protocol: PROTOCOL,
         release: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-        cgroup: cmdline.layout().name().to_owned(),
         init_ms,
     })
 }

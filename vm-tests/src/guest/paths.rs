@@ -8,6 +8,8 @@ pub const RUNTIME: &str = "/lab/runtime";
 pub const PROBE: &str = "/lab/probe";
 /// The modules and the order to load them in.
 pub const MODULES: &str = "/lab/modules";
+/// The name of the cgroup layout.
+pub(super) const LAYOUT: &str = "/lab/layout";
 /// The tmpfs that each case gets anew.
 pub const SCRATCH: &str = "/run/lab/scratch";
 /// The same, as the leak check shows it.

@@ -1,5 +1,6 @@
 //! An interactive shell on the console.
 
+use super::cgroups::Layout;
 use super::cmdline::Cmdline;
 use super::{exec, paths};
 use crate::bundle::Bundle;
@@ -69,7 +70,7 @@ fn install_applets() -> io::Result<()> {
 fn container_command() -> io::Result<Vec<String>> {
     const START: &str = "/bin/busybox mkdir -p /tmp/bin && /bin/busybox --install -s /tmp/bin; \
                          PATH=/tmp/bin:$PATH exec /bin/busybox sh";
-    let ctx = Context::new("full", Cmdline::read()?);
+    let ctx = Context::new("full", Cmdline::read()?, Layout::here()?);
     std::fs::create_dir_all(ctx.scratch())?;
     let mut bundle = Bundle::hardened(&ctx, "shell");
     bundle.directory("/bin", 0o755).copy(Path::new(paths::BUSYBOX), "/bin/busybox", 0o755);

@@ -32,12 +32,13 @@ impl<'a> Mode<'a> {
 pub struct Context {
     mode: String,
     cmdline: Cmdline,
+    layout: Layout,
 }
 
 impl Context {
-    /// The surroundings for a case in that mode, with what the guest was booted with.
-    pub fn new(mode: impl Into<String>, cmdline: Cmdline) -> Self {
-        Self { mode: mode.into(), cmdline }
+    /// The surroundings for a case in that mode, with what the guest was booted with, and its cgroups.
+    pub fn new(mode: impl Into<String>, cmdline: Cmdline, layout: Layout) -> Self {
+        Self { mode: mode.into(), cmdline, layout }
     }
 
     /// The mode of this case.
@@ -73,7 +74,7 @@ impl Context {
 
     /// The cgroup layout of this guest.
     pub fn layout(&self) -> Layout {
-        self.cmdline.layout()
+        self.layout
     }
 
     /// What the kernel was booted with.

@@ -25,8 +25,7 @@ pub(super) fn accel(
 ) -> Result<Chosen> {
     let kernel = kernel.context("no kernel to boot")?;
     let image = plain_image(kernel, &[], programs, &[], cache)?;
-    let boot = BootConfig { cgroup: "v2".to_owned(), disk: false, lsm: None, lockdown: None };
-    let wish = Wish { config: &boot, own_runtime: true, broken: None };
+    let wish = Wish { config: &BootConfig::default(), own_runtime: true, broken: None };
     let host = Host { qemu, accel: Accel::Tcg, limits: &Limits::new(Accel::Tcg, None), logs, cache };
     accel::choose(choice, &guest::config(&image, &wish, &host, "probe")?, cache)
 }

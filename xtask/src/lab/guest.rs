@@ -72,9 +72,9 @@ pub fn log(logs: &Path, name: &str) -> PathBuf {
 
 fn append(wish: &Wish<'_>) -> String {
     let runtime = if wish.own_runtime { "own" } else { "foreign" };
-    let mut words = vec![format!("lab.cgroup={}", wish.config.cgroup), format!("lab.runtime={runtime}")];
+    let mut words = vec![format!("lab.runtime={runtime}")];
     words.extend(wish.broken.map(|defence| format!("lab.break={defence}")));
-    words.extend(wish.config.lsm.as_ref().map(|lsm| format!("security={lsm}")));
+    words.push(format!("security={}", wish.config.lsm));
     words.extend(wish.config.lockdown.as_ref().map(|level| format!("lockdown={level}")));
     words.join(" ")
 }
@@ -173,16 +173,13 @@ mod tests {
 
     #[test]
     fn the_command_line_says_what_is_wished() {
-        let mut config = BootConfig { cgroup: "v1".into(), disk: false, lsm: None, lockdown: None };
+        let mut config = BootConfig::default();
         let wish = Wish { config: &config, own_runtime: true, broken: None };
-        assert_eq!(append(&wish), "lab.cgroup=v1 lab.runtime=own");
-        config.lsm = Some("apparmor".into());
+        assert_eq!(append(&wish), "lab.runtime=own security=apparmor");
+        config.lsm = "selinux".into();
         config.lockdown = Some("integrity".into());
         let wish = Wish { config: &config, own_runtime: false, broken: Some("masks") };
-        assert_eq!(
-            append(&wish),
-            "lab.cgroup=v1 lab.runtime=foreign lab.break=masks security=apparmor lockdown=integrity"
-        );
+        assert_eq!(append(&wish), "lab.runtime=foreign lab.break=masks security=selinux lockdown=integrity");
     }
 
     #[test]

@@ -10,21 +10,21 @@ use super::cancel::Cancel;
 use super::collect::{Booted, Collector};
 use super::guest::{self, Guest, Host, Wish};
 use super::ledger::Ledger;
-use super::plan::{Group, Plan};
+use super::plan::{Cases, Group, Plan};
 use super::progress::{Line, Progress};
 use super::runtime::Runtime;
 use super::schedule::Queue;
-use super::session::{self, End, Watch};
+use super::session::{self, End, Talk as _, Watch};
 use crate::image::{self, Image, ImageSpec};
 use crate::kernels::Kernel;
-use crate::protocol::Case;
+use crate::protocol::{Case, Command};
 use crate::qemu::{Config, Snapshot};
 
 /// How often a part goes on in a new guest after it lost one.
 const MOST_LOST: usize = 6;
-/// How many cases run in one guest at most: resuming one more costs little, and small parts keep all
-/// jobs busy to the end.
-const PART: usize = 24;
+/// How many cases run in one guest at most. Small parts keep all jobs busy to the end; but under emulation each guest
+/// translates the kernel's code anew, and in parts of 24 a run took 6 % more of the processors.
+const PART: usize = 60;
 
 /// Everything a run works with.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ enum Work {
 /// Cases that run one after the other in one guest.
 #[derive(Debug)]
 struct Part {
+    /// The cgroup layout.
+    cgroup: String,
     title: String,
     cases: Vec<Case>,
 }
@@ -96,7 +98,7 @@ impl Run<'_> {
         let Some(group) = self.plan.groups.get(at) else { return };
         let mut parts = parts(group).into_iter();
         let Some(first) = parts.next() else { return };
-        match self.prepare(kernel, at, group, parts.len() > 0) {
+        match self.prepare(kernel, at, &self.name(kernel, group, &first), parts.len() > 0) {
             Ok((guest, prepared)) => {
                 let prepared = Arc::new(prepared);
                 queue.add(parts.map(|part| Work::Part { prepared: Arc::clone(&prepared), part }));
@@ -104,26 +106,26 @@ impl Run<'_> {
             }
             Err(error) => {
                 let reason = format!("{error:#}");
-                self.fault(&self.name(kernel, group), &reason);
+                self.fault(&self.name(kernel, group, &first), &reason);
                 for part in std::iter::once(first).chain(parts) {
                     let mut ledger = Ledger::new(&part.cases);
                     ledger.give_up(&reason);
-                    self.collector.outcomes(kernel, &group.config.cgroup, ledger.close().0);
+                    self.collector.outcomes(kernel, &part.cgroup, ledger.close().0);
                 }
             }
         }
     }
 
-    fn prepare(&self, kernel: usize, at: usize, group: &Group, snapshot: bool) -> Result<(Guest, Prepared)> {
+    fn prepare(&self, kernel: usize, at: usize, name: &str, snapshot: bool) -> Result<(Guest, Prepared)> {
         self.check_cancelled()?;
-        let name = self.name(kernel, group);
-        let line = self.progress.line(&name, 0);
+        let group = self.plan.groups.get(at).context("no such group")?;
+        let line = self.progress.line(name, 0);
         line.now("making the image");
         let image = self.image(kernel, group)?;
         let wish = Wish { config: &group.config, own_runtime: self.runtime.own, broken: self.broken };
-        let config = guest::config(&image, &wish, &self.host, &name)?;
+        let config = guest::config(&image, &wish, &self.host, name)?;
         line.now("booting");
-        let mut guest = self.boot(&config, kernel, &name)?;
+        let mut guest = self.boot(&config, kernel, name)?;
         let snapshot = if snapshot {
             line.now("taking a snapshot");
             Some(guest.snapshot()?)
@@ -137,18 +139,15 @@ impl Run<'_> {
     /// Runs a part, in this guest or in a resumed one.
     fn part(&self, prepared: &Prepared, part: &Part, guest: Option<Guest>) {
         let Some(group) = self.plan.groups.get(prepared.group) else { return };
-        let mut name = self.name(prepared.kernel, group);
-        if !part.title.is_empty() {
-            name = format!("{name} {}", part.title);
-        }
+        let name = self.name(prepared.kernel, group, part);
         let mut ledger = Ledger::new(&part.cases);
-        if let Err(error) = self.sessions(prepared, guest, &name, &mut ledger) {
+        if let Err(error) = self.sessions(prepared, guest, &name, &part.cgroup, &mut ledger) {
             let reason = format!("{error:#}");
             self.fault(&name, &reason);
             ledger.give_up(&reason);
         }
         let (outcomes, faults) = ledger.close();
-        self.collector.outcomes(prepared.kernel, &group.config.cgroup, outcomes);
+        self.collector.outcomes(prepared.kernel, &part.cgroup, outcomes);
         for fault in &faults {
             self.fault(&name, fault);
         }
@@ -160,6 +159,7 @@ impl Run<'_> {
         prepared: &Prepared,
         first: Option<Guest>,
         name: &str,
+        cgroup: &str,
         ledger: &mut Ledger,
     ) -> Result<()> {
         self.check_cancelled()?;
@@ -170,6 +170,8 @@ impl Run<'_> {
                 Some(guest) => guest,
                 None => self.another(prepared, name, lost)?,
             };
+            // It answers what follows, so it needs no answer.
+            guest.send(&Command::Cgroups { layout: cgroup.to_owned() })?;
             match session::run(&mut guest, ledger, self.host.limits, &Show { run: self, line: &line }) {
                 End::Cancelled => self.check_cancelled()?,
                 End::Done if ledger.clean() => return Ok(()),
@@ -242,9 +244,10 @@ impl Run<'_> {
         self.collector.fault(format!("{name}: {what}"));
     }
 
-    fn name(&self, kernel: usize, group: &Group) -> String {
+    fn name(&self, kernel: usize, group: &Group, part: &Part) -> String {
         let kernel = self.names.get(kernel).map_or("", String::as_str);
-        format!("{kernel} {}", group.config.label())
+        let name = format!("{kernel} {} {}", group.config.label(&part.cgroup), part.title);
+        name.trim_end().to_owned()
     }
 }
 
@@ -267,20 +270,25 @@ impl Watch for Show<'_> {
     }
 }
 
-/// The parts of a group: cases that share guests, then each case with a guest of its own.
+/// The parts of a group: for each layout the cases that share guests, then each case with a guest of its own.
 fn parts(group: &Group) -> Vec<Part> {
-    let count = group.shared.len().div_ceil(PART);
+    group.layouts.iter().flat_map(parts_of_layout).collect()
+}
+
+fn parts_of_layout(layout: &Cases) -> impl Iterator<Item = Part> {
+    let cgroup = || layout.cgroup.clone();
+    let count = layout.shared.len().div_ceil(PART);
     // As many in each, rather than a short rest.
-    let size = group.shared.len().div_ceil(count.max(1)).max(1);
-    let shared = group.shared.chunks(size).enumerate().map(|(at, cases)| {
+    let size = layout.shared.len().div_ceil(count.max(1)).max(1);
+    let shared = layout.shared.chunks(size).enumerate().map(move |(at, cases)| {
         let title = if count == 1 { String::new() } else { format!("{} of {count}", at + 1) };
-        Part { title, cases: cases.to_vec() }
+        Part { cgroup: cgroup(), title, cases: cases.to_vec() }
     });
-    let fresh = group.fresh.iter().map(|case| {
+    let fresh = layout.fresh.iter().map(move |case| {
         let title = super::results::case_name(&case.test, &case.mode);
-        Part { title, cases: vec![case.clone()] }
+        Part { cgroup: cgroup(), title, cases: vec![case.clone()] }
     });
-    shared.chain(fresh).collect()
+    shared.chain(fresh)
 }
 
 #[cfg(test)]
@@ -293,8 +301,8 @@ mod tests {
     }
 
     fn sizes(shared: usize, fresh: usize) -> Vec<usize> {
-        let config = BootConfig { cgroup: "v2".into(), disk: false, lsm: None, lockdown: None };
-        let group = Group { config, modules: vec![], shared: cases(shared), fresh: cases(fresh) };
+        let layout = Cases { cgroup: "v2".into(), shared: cases(shared), fresh: cases(fresh) };
+        let group = Group { config: BootConfig::default(), modules: vec![], layouts: vec![layout] };
         parts(&group).iter().map(|part| part.cases.len()).collect()
     }
 

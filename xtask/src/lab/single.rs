@@ -74,13 +74,13 @@ pub fn boot(workspace: &Workspace, request: &Request<'_>, files: &[Packed]) -> R
     let logs = cache.temp_dir()?;
 
     let image = plain_image(kernel, request.modules, &programs, files, &cache)?;
-    let boot = BootConfig { cgroup: request.cgroup.to_owned(), disk: false, lsm: None, lockdown: None };
-    let wish = Wish { config: &boot, own_runtime: true, broken: None };
+    let wish = Wish { config: &BootConfig::default(), own_runtime: true, broken: None };
     let limits = Limits::new(Accel::Tcg, None);
     let host = Host { qemu: &qemu, accel: Accel::Tcg, limits: &limits, logs: logs.path(), cache: &cache };
     let mut config = guest::config(&image, &wish, &host, "guest")?;
     config.accel = accel::choose(request.accel, &config, &cache)?.accel;
-    let guest = guest::boot(&config)?;
+    let mut guest = guest::boot(&config)?;
+    guest.send(&Command::Cgroups { layout: request.cgroup.to_owned() })?;
     Ok(Single { guest, cancel, _image: image, _logs: logs })
 }
 

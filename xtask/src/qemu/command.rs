@@ -71,7 +71,7 @@ mod tests {
             memory_mib: 256,
             vmlinux: "/cache/vm:linux".into(),
             initrd: "/proc/1/fd/9".into(),
-            append: "lab.cgroup=v2".into(),
+            append: "lab.runtime=own".into(),
             disk: None,
             log: "/out/console.log".into(),
             limits: Limits::of(accel),
@@ -89,7 +89,7 @@ mod tests {
     const PORTS: &str = "-chardev socket,id=lab,fd=0 -chardev socket,id=qmp,fd=1 -mon chardev=qmp,mode=control \
         -chardev socket,id=console,fd=2 -serial chardev:console";
     const END: &str = "-append console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests no_timer_check norandmaps \
-        mitigations=off lab.cgroup=v2 \
+        mitigations=off lab.runtime=own \
         -kernel /cache/vm:linux -initrd /proc/1/fd/9";
 
     #[test]

@@ -140,7 +140,7 @@ pub struct Config {
     pub vmlinux: PathBuf,
     /// The initramfs, of the same image.
     pub initrd: PathBuf,
-    /// What the kernel's command line has besides what every guest needs: `lab.cgroup=v2 …`.
+    /// What the kernel's command line has besides what every guest needs: `lab.runtime=own …`.
     pub append: String,
     /// The scratch disk of [`disk::scratch`], of which the guest gets a copy; takes [`Machine::Q35`].
     pub disk: Option<PathBuf>,
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     /// Says hello on the channel.
-    pub(super) const HELLO: &str = r#"echo '{"event":"hello","protocol":1,"release":"6.0","cgroup":"v2","init_ms":7}' >&0
+    pub(super) const HELLO: &str = r#"echo '{"event":"hello","protocol":2,"release":"6.0","init_ms":7}' >&0
 "#;
 
     /// A shell script in the place of QEMU.

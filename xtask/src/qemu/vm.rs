@@ -37,8 +37,6 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub struct Hello {
     /// `uname -r`.
     pub release: String,
-    /// The cgroup layout.
-    pub cgroup: String,
     /// Milliseconds from the kernel's start to PID 1, by the guest's clock.
     pub init_ms: u64,
 }
@@ -129,8 +127,8 @@ impl Vm {
         let mut vm = Self::start(config, None)?;
         let until = begun + config.limits.boot;
         match vm.first_word(until) {
-            Ok(Event::Hello { protocol: PROTOCOL, release, cgroup, init_ms }) => {
-                vm.hello = Hello { release, cgroup, init_ms };
+            Ok(Event::Hello { protocol: PROTOCOL, release, init_ms }) => {
+                vm.hello = Hello { release, init_ms };
                 vm.ready_ms = millis(begun.elapsed());
                 Ok(vm)
             }
@@ -333,7 +331,7 @@ impl Vm {
             readers: Vec::new(),
             activity,
             ended: 0,
-            hello: Hello { release: String::new(), cgroup: String::new(), init_ms: 0 },
+            hello: Hello { release: String::new(), init_ms: 0 },
             ready_ms: 0,
             _disk: disk,
         };

@@ -55,7 +55,7 @@ fn a_guest_obeys_and_ends() {
          esac; done",
     );
     let mut vm = Vm::boot(&fake.config).unwrap();
-    assert_eq!(vm.hello(), &Hello { release: "6.0".into(), cgroup: "v2".into(), init_ms: 7 });
+    assert_eq!(vm.hello(), &Hello { release: "6.0".into(), init_ms: 7 });
     vm.send(&Command::Ping).unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
@@ -108,7 +108,7 @@ fn ends_before_hello_are_told_apart() {
             "no-boot",
             "no cgroup",
         ),
-        (&HELLO.replace("\"protocol\":1", "\"protocol\":9"), "malformed", "version 9"),
+        (&HELLO.replace("\"protocol\":2", "\"protocol\":9"), "malformed", "version 9"),
     ];
     for (script, kind, part) in table {
         let failure = fails(&fake(script));
