@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use cofferdam_sys::errno;
+use cofferdam_sys::{errno, file};
 
 use crate::position::Positions;
 use crate::{Error, ErrorKind, Result, v1};
@@ -43,11 +45,18 @@ pub enum Hierarchy {
 }
 
 impl Hierarchy {
-    /// Reads `/proc/self/mountinfo`.
+    /// Looks at `/sys/fs/cgroup`, and reads `/proc/self/mountinfo` where that is not the whole v2 hierarchy.
     ///
     /// # Errors
     /// [`ErrorKind::System`] or [`ErrorKind::NotFound`] without a procfs on `/proc`.
     pub fn detect() -> Result<Self> {
+        if is_whole_v2() {
+            return Ok(Self::Unified(Mount { point: USUAL.into(), root: "/".into() }));
+        }
+        Self::of_mounts()
+    }
+
+    fn of_mounts() -> Result<Self> {
         const PATH: &str = "/proc/self/mountinfo";
         // The file tells no length; one page is what the kernel gives at a time.
         let mut text = Vec::with_capacity(8192);
@@ -136,6 +145,21 @@ impl Hierarchy {
 }
 
 const USUAL: &str = "/sys/fs/cgroup";
+
+/// Whether the root of the v2 hierarchy is at its usual place, as `mountinfo` would show it.
+///
+/// That file tells of every mount of the host: many, where containers run.
+fn is_whole_v2() -> bool {
+    const MAGIC: i64 = 0x6367_7270;
+    // The first inode of a kernfs.
+    const ROOT: u64 = 1;
+    // `PROC_CGROUP_INIT_INO`: in another cgroup namespace the root has another name.
+    const INITIAL: &str = "cgroup:[4026531835]";
+    let Ok(dir) = fs::File::open(USUAL) else { return false };
+    let is_root = || dir.metadata().is_ok_and(|metadata| metadata.ino() == ROOT);
+    let is_initial = || fs::read_link("/proc/self/ns/cgroup").is_ok_and(|name| name == Path::new(INITIAL));
+    file::filesystem_magic(dir.as_fd()) == Ok(MAGIC) && is_root() && is_initial()
+}
 
 /// Of several mounts of one hierarchy the whole one at its usual place, else what comes nearest.
 fn best<T>(all: &[T], mount: impl Fn(&T) -> &Mount) -> Option<&T> {
@@ -279,6 +303,7 @@ mod tests {
     #[test]
     fn this_machine_has_a_layout() {
         let layout = Hierarchy::detect().unwrap();
+        assert_eq!(layout, Hierarchy::of_mounts().unwrap());
         if layout.v2().is_some() {
             layout.own_position().unwrap();
         }

@@ -84,8 +84,7 @@ impl Prepared {
         steps.push(about, Step::Propagation { path: c"/".into(), flags: propagation.flags() });
     }
 
-    /// Puts the new root on top of the old one, and between them the directory that masks are copies of:
-    /// a copy of a detached mount needs Linux 6.15.
+    /// Puts the new root on top of the old one, and makes the directory that masks are copies of.
     fn attach_root(&self, steps: &mut Steps<'_>, mask: bool) -> Result<()> {
         let (target, root) = (steps.target, steps.root_slot);
         let open = Step::OpenIn {
@@ -104,7 +103,6 @@ impl Prepared {
         steps.extend(entries);
         if mask {
             steps.mask_source()?;
-            steps.covers.push("mask of directories");
         }
         // What the child makes of it stays in a slot of its own.
         let (mount, made) = (steps.mount, root);

@@ -6,12 +6,14 @@
 //! there, as open as any, and who opened its `/proc/PID/exe` can write to it once nothing executes it any more
 //! (CVE-2019-5736). No check before `execve(2)` helps, as the container can change its files behind it.
 //!
-//! So a program whose file the caller may write is executed again from a read-only copy of the mount it is on
+//! So a program whose file the caller may write goes on from a read-only copy of the mount it is on
 //! (`open_tree(2)`, `mount_setattr(2)`, Linux 5.12). No path leads to that copy, and its last descriptor is
-//! closed by `execve(2)`: from then on it belongs to no mount namespace, so that nobody can make it writable
-//! again, whatever their capabilities. The file's content is not copied.
+//! closed before anything else is done: from then on it belongs to no mount namespace, so that nobody can make
+//! it writable again, whatever their capabilities. The file's content is not copied.
 //!
-//! Executing again costs most in a program's own start, which the entry point in `entry` does not let happen.
+//! A static program takes the copy for its own before it has begun (`entry::exchange`). Another, or one that
+//! lacks the rights for that, is executed again from it, which costs most in a program's own start: the entry
+//! point in `entry` does that before it, too.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod entry;

@@ -272,6 +272,10 @@ pub enum Step {
     Propagation { path: CString, flags: MountFlags },
     /// [`crate::mount::open_tree`].
     OpenTree { dir: At, path: CString, flags: OpenTree, out: Slot },
+    /// Put the detached mount of a slot into another one too, the first time; a copy of it, later.
+    ///
+    /// By then it is attached: before Linux 6.15 only an attached mount can be copied.
+    TakeOrCopy { mount: Slot, out: Slot },
     /// [`crate::mount::fsopen`].
     FsOpen { fstype: CString, out: Slot },
     /// [`crate::mount::fsconfig_string`].

@@ -10,13 +10,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use crate::call::{Dir, check_int};
 use crate::clone::Namespaces;
 use crate::fork::{self, Call, Fork, Side};
+use crate::mount::OpenTree;
 use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, NOTES, PathIn, Plan, SLOTS, Slot, Step};
 use crate::record::{Detail, EXECVE, Record};
 use crate::spawn::{Arrays, announce};
 use crate::{
-    Errno, Result, clone, copy, cred, file, keyring, landlock, lsm, mount, net, numa, personality, process,
-    rlimit, sched, seccomp, send, socket, stage, tty,
+    Errno, Result, clone, copy, cred, errno, file, keyring, landlock, lsm, mount, net, numa, personality,
+    process, rlimit, sched, seccomp, send, socket, stage, tty,
 };
 
 mod lifecycle;
@@ -32,6 +33,8 @@ pub(crate) struct Walk<'plan> {
     slots: [RawFd; SLOTS],
     /// The ids of the mounts that its steps took note of; 0 is none.
     notes: [u64; NOTES],
+    /// The slots whose mount was taken by a [`Step::TakeOrCopy`].
+    taken: [bool; SLOTS],
     /// Where the parent's word to go on arrives.
     go: RawFd,
     /// Where failures and news are reported.
@@ -67,6 +70,7 @@ impl<'plan> Walk<'plan> {
         Self {
             slots: [-1; SLOTS],
             notes: [0; NOTES],
+            taken: [false; SLOTS],
             go,
             report,
             call,
@@ -242,6 +246,7 @@ impl<'plan> Walk<'plan> {
                 let tree = mount::open_tree(self.dir(dir)?, path, *flags)?;
                 self.put(*out, tree)
             }
+            Step::TakeOrCopy { mount, out } => self.take_or_copy(*mount, *out),
             Step::FsOpen { fstype, out } => self.put(*out, mount::fsopen(fstype)?),
             Step::FsString { context, key, value } => {
                 mount::fsconfig_string(self.slot(*context)?, key, value)
@@ -426,6 +431,17 @@ impl<'plan> Walk<'plan> {
             }
             Err(errno) => Err(errno),
         }
+    }
+
+    fn take_or_copy(&mut self, slot: Slot, out: Slot) -> Result<()> {
+        let mount = self.slot(slot)?;
+        let taken = self.taken.get_mut(usize::from(slot.0)).ok_or(Errno::EBADF)?;
+        let fd = if std::mem::replace(taken, true) {
+            mount::open_tree(mount.into(), c"", OpenTree::CLONE | OpenTree::EMPTY_PATH)?
+        } else {
+            mount.try_clone_to_owned().map_err(|error| errno::from_io(&error))?
+        };
+        self.put(out, fd)
     }
 
     fn put(&mut self, slot: Slot, fd: OwnedFd) -> Result<()> {

@@ -90,6 +90,15 @@ impl Backend {
         vec![(about.to_owned(), step)]
     }
 
+    /// The mask of a directory.
+    pub(super) fn mask(self, about: &str, mask: Slot) -> Vec<Entry> {
+        let step = match self.api {
+            Api::Mount => legacy::copy(self, &mask.into(), false),
+            Api::Fsmount | Api::Setattr => Step::TakeOrCopy { mount: mask, out: self.mount },
+        };
+        vec![(about.to_owned(), step)]
+    }
+
     /// Copies what the child finds on the host by path.
     pub(super) fn copy_path(self, about: &str, path: &CStr, recursive: bool) -> Vec<Entry> {
         match self.api {

@@ -14,7 +14,10 @@ use crate::{Api, Attributes, Result};
 const MASKED_FILE: MountAttrs = MountAttrs::RDONLY.union(MountAttrs::NOSUID).union(MountAttrs::NOEXEC);
 
 impl Steps<'_> {
-    /// Mounts the directory that masks are copies of on the open target: one inode, nothing to be written.
+    /// Makes the directory that masks are copies of: one inode, nothing to be written.
+    ///
+    /// A detached mount is itself the first mask. What is made by `mount(2)` is put on the open target, and
+    /// unmounted in the end.
     pub(super) fn mask_source(&mut self) -> Result<()> {
         let about = "mask of directories";
         let mut data = Vec::new();
@@ -26,23 +29,29 @@ impl Steps<'_> {
         let mut backend = self.backend;
         backend.mount = self.mask;
         let mut entries = backend.filesystem(about, &fs)?;
-        let change = Change { recursive: false, attrs: Attributes::set(late), propagation: SAME };
-        entries.extend(backend.attach(about, &self.mask.into(), self.target.into(), &[change]));
+        if backend.api == Api::Mount {
+            let change = Change { recursive: false, attrs: Attributes::set(late), propagation: SAME };
+            entries.extend(backend.attach(about, &self.mask.into(), self.target.into(), &[change]));
+            self.covers.push(about);
+        }
         self.extend(entries);
         Ok(())
     }
 
-    /// Empties a directory with a copy of the mask, or a file with the host's `/dev/null`.
+    /// Empties a directory with the mask, or a file with a copy of the host's `/dev/null`.
     ///
-    /// The copy is of the child's own, old mounts, where no container has a say, and is looked at after it
+    /// That copy is of the child's own, old mounts, where no container has a say, and is looked at after it
     /// was made: nothing can come between the check and the use.
     pub(super) fn masked_path(&mut self, place: &Place) -> Result<()> {
         let about = format!("mask {}", place.shown);
         let (mount, target) = (At::from(self.mount), At::from(self.target));
         let backend = self.backend;
 
-        let mut directory = backend.copy(&format!("{about}: copy the mask"), &self.mask.into(), false);
-        directory.extend(backend.attach(&about, &mount, target.clone(), &[]));
+        let mut directory = backend.mask(&format!("{about}: take or copy the mask"), self.mask);
+        // What it is a copy of may be shared by now, as what that was put on.
+        let change =
+            Change { recursive: false, attrs: Attributes::default(), propagation: MountFlags::PRIVATE };
+        directory.extend(backend.attach(&about, &mount, target.clone(), &[change]));
 
         let change = Change {
             recursive: false,

@@ -4,6 +4,8 @@
 //! `/proc/PID/exe`, ends it, and tries to open what it has for writing until nothing executes the file any more.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -108,6 +110,32 @@ fn nor_by_a_script_whose_interpreter_is_the_program() {
     };
     let Some(result) = attack(&program, exec) else { return };
     assert!(result.ends_with("Read-only file system"), "{result}");
+}
+
+/// Taking another file for its own changes nothing else of what others see of the program.
+#[test]
+fn the_program_is_seen_as_it_was_started() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.script("echo ready; sleep 1000").write();
+    let dir = tempfile::tempdir().unwrap();
+    let program = copy(&dir, RUNTIME);
+    let mut command = Command::new(&program);
+    command.arg("--root").arg(bundle.path("state")).args(["run", "--bundle"]).arg(bundle.path("."));
+    command.arg(bundle.id()).env_clear().env("FIRST", "1").env("LAST", "2");
+    let mut running = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 5];
+    running.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let read = |name: &str| fs::read(format!("/proc/{}/{name}", running.id())).unwrap();
+    let words: Vec<u8> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect();
+    assert_eq!((read("cmdline"), read("environ")), (words, b"FIRST=1\0LAST=2\0".to_vec()));
+    assert_eq!(read("comm"), b"cofferdam\n");
+    let maps = String::from_utf8(read("maps")).unwrap();
+    assert!(maps.contains("[heap]") && maps.contains("[stack]"), "{maps}");
+    bundle.order(&["delete", "--force", bundle.id()]).good();
+    running.wait().unwrap();
 }
 
 /// The same against a program that joins a container without such care.

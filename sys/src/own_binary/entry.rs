@@ -1,12 +1,14 @@
 //! The entry point `cofferdam_entry`, for a program that is linked with `-e cofferdam_entry`.
 //!
-//! It comes before the C library's `_start` and does what [`super::execute_sealed`] does first, at a point
-//! where the program has touched a handful of pages: executing it again there costs a tenth of what it costs
-//! once its libraries are set up. Only for the commands that put a process into a container, which are known
+//! It comes before the C library's `_start` and takes a read-only copy of the own file for its own
+//! ([`exchange`]), or executes it as [`super::execute_sealed`] does, at a point where the program has touched a
+//! handful of pages: executing it again there costs a tenth of what it costs once its libraries are set up. Only for the commands that put a process into a container, which are known
 //! by a word of the command line. Whatever fails here is left to [`super::is_sealed`] and what follows on it.
 //!
 //! In a static program nothing is relocated yet. So: no table of pointers, no call into another crate, no
 //! `memcpy`; words are compared as numbers.
+
+mod exchange;
 
 use std::arch::{asm, global_asm};
 
@@ -81,11 +83,14 @@ unsafe extern "C" fn early(stack: *const usize) {
     let attributes = Attributes { set: 1, clear: 0, propagation: 0, user_namespace: 0 };
     let (place, size) = ((&raw const attributes).addr(), size_of::<Attributes>());
     // SAFETY: the structure is valid for the call and its size is given; the strings and arrays are the
-    // kernel's own, which end in null.
+    // kernel's own, which end in null; nothing was written to the program's memory yet.
     unsafe {
         let made = call(MOUNT_SETATTR, tree, empty, AT_EMPTY_PATH, place, size);
         // Were it writable all the same, this would be done over and over again.
-        if made == 0 && call(FACCESSAT2, tree, empty, W_OK, AT_EACCESS | AT_EMPTY_PATH, 0) != 0 {
+        if made == 0
+            && call(FACCESSAT2, tree, empty, W_OK, AT_EACCESS | AT_EMPTY_PATH, 0) != 0
+            && !exchange::own_file(tree, stack, envp)
+        {
             call(EXECVEAT, tree, empty, argv.addr(), envp.addr(), AT_EMPTY_PATH);
         }
         call(CLOSE, tree, 0, 0, 0, 0);
@@ -147,6 +152,16 @@ unsafe fn first_eight(text: *const u8) -> u64 {
 /// As for the call itself.
 #[expect(clippy::many_single_char_names, reason = "the arguments have no names of their own")]
 unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { call_with_six(number, [a, b, c, d, e, 0]) }
+}
+
+/// # Safety
+/// As [`call`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the array stays in registers")]
+#[expect(clippy::many_single_char_names, reason = "the arguments have no names of their own")]
+unsafe fn call_with_six(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     let value: isize;
     // SAFETY: the kernel keeps every register but rax, rcx and r11; the rest is the caller's promise.
     unsafe {
@@ -158,6 +173,7 @@ unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) 
             in("rdx") c,
             in("r10") d,
             in("r8") e,
+            in("r9") f,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
