@@ -23,6 +23,7 @@ pub mod memfd;
 pub mod mount;
 pub mod mountinfo;
 pub mod net;
+pub mod netlink;
 pub mod nsfs;
 pub mod numa;
 pub mod open;
