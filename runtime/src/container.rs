@@ -9,6 +9,7 @@ use cofferdam_cgroup::{Limits, devices};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::selinux::Context;
 use cofferdam_mountfs::RootFs;
+use cofferdam_netbridge::Move;
 use cofferdam_ns::{IdMaps, Namespaces, NsKind, TimeOffsets};
 use cofferdam_seccomp::Profile;
 use cofferdam_sys::rlimit::Rlimit;
@@ -51,6 +52,8 @@ pub struct Container {
     pub domainname: Option<String>,
     /// Namespaced kernel parameters: the path below `/proc/sys` and the value.
     pub sysctl: Vec<(String, String)>,
+    /// Network devices that are moved into its network namespace.
+    pub net_devices: Vec<Move>,
     /// Which system calls it may make.
     pub seccomp: Option<Seccomp>,
 }
