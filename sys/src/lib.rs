@@ -28,6 +28,7 @@ pub mod nsfs;
 pub mod numa;
 pub mod open;
 pub mod own_binary;
+mod passwd;
 pub mod pattern;
 pub mod personality;
 pub mod pidfd;

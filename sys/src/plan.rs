@@ -226,6 +226,9 @@ pub enum Step {
     KeyPermissions { key: i32, permissions: Permissions },
     /// Open for writing below a directory without following links, write once, close.
     Write { dir: At, path: CString, data: Vec<u8> },
+    /// Add `HOME` to the program's environment: the directory that `/etc/passwd` below the working directory,
+    /// which is the root, has for this user, or `/`.
+    FindHome { uid: u32 },
     /// [`crate::process::chdir`].
     ChangeDirectory(CString),
     /// [`crate::process::fchdir`].

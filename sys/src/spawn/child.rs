@@ -31,7 +31,7 @@ pub(super) fn run(plan: &Plan, start: &Start, arrays: &Arrays, programs: &[Array
         // SAFETY: these are the child's copies, whose Rust owner never runs here.
         unsafe { libc::close(fd) };
     }
-    let mut walk = Walk::new(start.go, start.report, start.call, plan, programs);
+    let mut walk = Walk::new(start.go, start.report, start.call, plan, programs, arrays.home());
     let outcome = prelude(&mut walk, start).map_err(|errno| (PRELUDE, errno));
     let (number, errno) = match outcome.and_then(|()| walk.run(plan.entries())) {
         Err(failure) => failure,
