@@ -30,7 +30,7 @@ use crate::container::Process;
 use crate::spec::ContainerState;
 use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
-pub(crate) use child::{Additions, Surroundings, begin, credentials, keyring, plan, working_directory};
+pub(crate) use child::{Additions, Surroundings, begin, credentials, home, keyring, plan, working_directory};
 pub(crate) use confine::{Confined, confirm, require_selinux};
 pub(crate) use control::{Control, Place, Site};
 pub(crate) use limits::lower as lower_limits;
