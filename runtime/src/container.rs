@@ -101,6 +101,8 @@ pub struct Process {
     pub terminal: Option<Terminal>,
     /// The five capability sets.
     pub caps: Sets,
+    /// Names in the config that are no capabilities, and are left out.
+    pub unknown_caps: Vec<String>,
     /// Whether `execve(2)` may still give privileges: not when this is set.
     pub no_new_privs: bool,
     /// Resource limits by number.

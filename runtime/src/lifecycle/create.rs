@@ -11,7 +11,7 @@ use cofferdam_sys::process;
 use cofferdam_sys::spawn::Spawning;
 
 use super::console::Console;
-use super::{Runtime, Warn, pid_file, pidfd_socket};
+use super::{Runtime, Warn, pid_file, pidfd_socket, preserved};
 use crate::bundle::Bundle;
 use crate::run::{self, Additions, Confined, Control, Outside, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
@@ -98,7 +98,7 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
         // Before anything of ours is opened, whose number it might be taken for.
-        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
+        let inherit = preserved::find(options.listen_fds, options.preserve_fds)?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
         let terminal = container.process.terminal.as_mut();
@@ -136,7 +136,7 @@ impl Runtime {
                     lock: directory.holder(),
                     gate,
                     console: console.child,
-                    inherit: options.preserve_fds,
+                    inherit,
                     keyring: !options.no_new_keyring,
                 };
                 let plan = prepare(&mut container, &control).and_then(|root| {
@@ -267,20 +267,6 @@ fn root_path(source: &RootSource) -> PathBuf {
         RootSource::Directory(path) | RootSource::Image(path) => path.clone(),
         _ => PathBuf::new(),
     }
-}
-
-/// What is not open cannot be passed on, and its number would go to a descriptor of ours.
-pub(super) fn check_preserved(count: u32) -> Result<()> {
-    for number in (3..).take(usize::try_from(count).unwrap_or(usize::MAX)) {
-        if !Path::new(&format!("/proc/self/fd/{number}")).exists() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("--preserve-fds: descriptor {number} is not open"),
-            )
-            .with_hint("the caller leaves descriptors 3 and up open for the container"));
-        }
-    }
-    Ok(())
 }
 
 fn start(error: impl std::fmt::Display) -> Error {

@@ -150,6 +150,8 @@ fn sysctls_of_the_host_are_refused() {
     assert!(message("vm.dirty_ratio").contains("belongs to no namespace"));
     assert!(message("kernel.core_pattern").contains("runs as root"));
     assert!(message("net.ipv4.ip_forward").contains("needs a net namespace"));
+    let hostname = |c: &mut Value| c["linux"]["sysctl"] = json!({ "kernel.hostname": "x" });
+    assert!(refused(hostname).1.contains("is the field `hostname`"));
     for bad in ["net...x", "net./x", "net.x/../y", "", "kernel.sem/../core_pattern"] {
         let message = message(bad);
         assert!(message.contains("linux.sysctl"), "{bad}: {message}");

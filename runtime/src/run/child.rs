@@ -31,8 +31,8 @@ pub(crate) struct Surroundings {
     pub(crate) gate: Option<At>,
     /// Where the master of the container's terminal is sent.
     pub(crate) console: Option<At>,
-    /// How many descriptors from number 3 on the program inherits.
-    pub(crate) inherit: u32,
+    /// The descriptors that the program inherits.
+    pub(crate) inherit: Vec<u32>,
     /// Whether the container gets a session keyring of its own.
     pub(crate) keyring: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn plan(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
-    let mut plan = begin(process, around.inherit)?;
+    let mut plan = begin(process, around.inherit.clone())?;
     plan.push("leave the lock to the runtime", Step::CloseCopy(Arc::clone(&around.lock)));
     isolation.lower(&mut plan);
     if joins_user(container) {
@@ -198,9 +198,9 @@ fn exec(process: &Process) -> Result<Exec> {
 const LISTEN: [&[u8]; 2] = [b"LISTEN_FDS=", b"LISTEN_PID="];
 
 /// The plan of a process with nothing in it yet but what it executes and inherits.
-pub(crate) fn begin(process: &Process, inherit: u32) -> Result<Plan> {
+pub(crate) fn begin(process: &Process, inherit: Vec<u32>) -> Result<Plan> {
     let mut plan = Plan::new(exec(process)?);
-    plan.inherit(inherit.saturating_add(process.listen_fds));
+    plan.inherit(inherit);
     if process.listen_fds > 0 {
         plan.tell_own_pid("LISTEN_PID");
     }
@@ -301,6 +301,10 @@ pub(crate) fn credentials(
     // Who enters a user namespace has all of them there.
     if !user_namespace {
         possible = possible - process.caps.beyond(&Sets::current().map_err(start)?);
+    }
+    if !process.unknown_caps.is_empty() {
+        let names = process.unknown_caps.join(", ");
+        warn(&format!("process.capabilities: left out, capabilities(7) has no {}", names.escape_debug()));
     }
     let left_out = process.caps.all() - possible;
     if !left_out.is_empty() {

@@ -220,3 +220,23 @@ fn a_working_directory_that_is_missing_is_made() {
     }
     assert!(!outside.exists());
 }
+
+/// The specification: what cannot be granted is a warning.
+#[test]
+fn names_that_are_no_capabilities_are_left_out() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    let caps = json!(["CAP_KILL", "CAP_OF_THE_FUTURE"]);
+    bundle.config["process"]["capabilities"] =
+        json!({ "bounding": caps, "effective": caps, "permitted": caps });
+    bundle.script(
+        "while read name value; do test $name = CapEff: && echo $value; done < /proc/self/status; true",
+    );
+    let ended = bundle.run();
+    assert!(ended.stderr.lines().count() == 1 && ended.stderr.contains("CAP_OF_THE_FUTURE"), "{ended:?}");
+    assert_eq!(ended.good(), "0000000000000020\n");
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    let ended = bundle.order(&["exec", "--cap", "CAP_OTHER", bundle.id(), "true"]);
+    assert!(ended.stderr.contains("CAP_OTHER"), "{ended:?}");
+    ended.good();
+}

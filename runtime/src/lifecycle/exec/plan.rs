@@ -64,7 +64,7 @@ pub(super) fn plan(
     additions: &Additions<'_>,
     id: &ContainerId,
     console: Option<&At>,
-    inherit: u32,
+    inherit: Vec<u32>,
     warn: Warn<'_>,
 ) -> Result<Plan> {
     let mut plan = run::begin(process, inherit)?;
