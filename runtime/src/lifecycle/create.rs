@@ -98,7 +98,7 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
         // Before anything of ours is opened, whose number it might be taken for.
-        let inherit = preserved::find(options.listen_fds, options.preserve_fds)?;
+        let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
         let terminal = container.process.terminal.as_mut();

@@ -72,7 +72,7 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Exit> {
         // Read before anything of ours is opened, whose number it might be taken for.
-        let inherit = preserved::find(options.listen_fds, options.preserve_fds)?;
+        let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
         let joined = self.join(id, process, options, inherit, warn);
         let (child, relay) = joined.map_err(|error| self.ended_meanwhile(id, error))?;

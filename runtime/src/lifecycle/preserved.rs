@@ -2,13 +2,14 @@
 
 use cofferdam_sys::file::is_inherited;
 
+use super::Warn;
 use crate::{Error, ErrorKind, Result};
 
-/// The numbers that the program gets: from 3 on `listen` of them, which must be open, and of `more` behind those
-/// the ones that are.
+/// The numbers that the program gets: those that are open of `listen` from 3 on, whose caller promises that all are,
+/// and of `more` behind them.
 ///
 /// What this program has opened itself is closed on exec, and none of them.
-pub(super) fn find(listen: u32, more: u32) -> Result<Vec<u32>> {
+pub(super) fn find(listen: u32, more: u32, warn: Warn<'_>) -> Result<Vec<u32>> {
     let count = listen.saturating_add(more);
     if count == 0 {
         return Ok(Vec::new());
@@ -22,12 +23,8 @@ pub(super) fn find(listen: u32, more: u32) -> Result<Vec<u32>> {
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let mut found: Vec<u32> = numbers.filter(|number| (3..end).contains(number) && open(number)).collect();
     found.sort_unstable();
-    match (3..listen.saturating_add(3)).find(|number| !found.contains(number)) {
-        None => Ok(found),
-        Some(missing) => {
-            let what = format!("LISTEN_FDS: descriptor {missing} is not open");
-            Err(Error::new(ErrorKind::Usage, what)
-                .with_hint("the caller leaves descriptors 3 and up open for the container"))
-        }
+    if let Some(missing) = (3..listen.saturating_add(3)).find(|number| !found.contains(number)) {
+        warn(&format!("LISTEN_FDS: descriptor {missing} is not open, and not passed on"));
     }
+    Ok(found)
 }
