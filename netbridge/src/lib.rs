@@ -1,12 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
+pub mod devices;
 pub mod error;
+mod link;
+mod message;
 pub mod name;
+mod route;
 
 use cofferdam_sys::plan::{Plan, Step};
 
+pub use devices::{Move, Moved};
 pub use error::{Error, ErrorKind};
-pub use name::InterfaceName;
+pub use name::{InterfaceName, NewName};
 
 /// Adds the step that brings the loopback device of the child's network namespace up.
 ///

@@ -1,5 +1,6 @@
 //! Names of network interfaces.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -58,6 +59,64 @@ impl fmt::Display for InterfaceName {
     }
 }
 
+/// A name for a device that comes into a namespace: this one, or with `%d` at its end the first that is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewName(Pattern);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Exactly(InterfaceName),
+    /// What stands before the number.
+    FirstFree(String),
+}
+
+impl NewName {
+    /// Checks a name or a template.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`].
+    pub fn new(name: &str) -> Result<Self, Error> {
+        match name.strip_suffix("%d") {
+            // The shortest name that could come of it.
+            Some(prefix) => {
+                InterfaceName::new(&format!("{prefix}0")).map(|_| Self(Pattern::FirstFree(prefix.to_owned())))
+            }
+            None => InterfaceName::new(name).map(Self::from),
+        }
+    }
+
+    /// The name, unless the number is open.
+    pub fn exact(&self) -> Option<&InterfaceName> {
+        match &self.0 {
+            Pattern::Exactly(name) => Some(name),
+            Pattern::FirstFree(_) => None,
+        }
+    }
+
+    /// The name that is had beside those that are taken.
+    pub(crate) fn choose(&self, taken: &BTreeSet<String>) -> Result<InterfaceName, Error> {
+        match &self.0 {
+            Pattern::Exactly(name) if taken.contains(name.as_str()) => {
+                let what = format!("the network namespace has a device {name} already");
+                Err(Error::new(ErrorKind::NameTaken, what))
+            }
+            Pattern::Exactly(name) => Ok(name.clone()),
+            Pattern::FirstFree(prefix) => {
+                let mut names = (0..=taken.len()).map(|number| format!("{prefix}{number}"));
+                // One more number than names that are taken.
+                let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
+                InterfaceName::new(&free)
+            }
+        }
+    }
+}
+
+impl From<InterfaceName> for NewName {
+    fn from(name: InterfaceName) -> Self {
+        Self(Pattern::Exactly(name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +148,19 @@ mod tests {
             "`a\\nb` is no name of an interface; \
              1 to 15 bytes without blanks, `/`, `:`, `%` and control characters"
         );
+    }
+
+    #[test]
+    fn a_template_gives_the_first_free_name() {
+        let taken: BTreeSet<String> = ["lo", "eth0", "eth1", "eth3"].map(str::to_owned).into();
+        let choose = |name: &str| NewName::new(name).unwrap().choose(&taken);
+        assert_eq!(choose("eth%d").unwrap().as_str(), "eth2");
+        assert_eq!(choose("net%d").unwrap().as_str(), "net0");
+        assert_eq!(choose("eth9").unwrap().as_str(), "eth9");
+        assert_eq!(choose("eth3").unwrap_err().kind(), ErrorKind::NameTaken);
+        for name in ["eth%", "%deth", "e%dth%d", "0123456789abcde%d", "a b%d"] {
+            assert_eq!(NewName::new(name).unwrap_err().kind(), ErrorKind::InvalidName, "{name}");
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use cofferdam_cgroup::{Limits, devices};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::selinux::Context;
 use cofferdam_mountfs::RootFs;
+use cofferdam_netbridge::Move;
 use cofferdam_ns::{IdMaps, Namespaces, NsKind, TimeOffsets};
 use cofferdam_seccomp::Profile;
 use cofferdam_sys::rlimit::Rlimit;
@@ -51,6 +52,8 @@ pub struct Container {
     pub domainname: Option<String>,
     /// Namespaced kernel parameters: the path below `/proc/sys` and the value.
     pub sysctl: Vec<(String, String)>,
+    /// Network devices that are moved into its network namespace.
+    pub net_devices: Vec<Move>,
     /// Which system calls it may make.
     pub seccomp: Option<Seccomp>,
 }
@@ -98,6 +101,8 @@ pub struct Process {
     pub terminal: Option<Terminal>,
     /// The five capability sets.
     pub caps: Sets,
+    /// Names in the config that are no capabilities, and are left out.
+    pub unknown_caps: Vec<String>,
     /// Whether `execve(2)` may still give privileges: not when this is set.
     pub no_new_privs: bool,
     /// Resource limits by number.

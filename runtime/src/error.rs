@@ -68,7 +68,8 @@ impl Error {
 
     /// Adds what could not be undone after the failure.
     pub(crate) fn with_cleanup(mut self, failure: impl fmt::Display) -> Self {
-        self.cleanup = Some(failure.to_string());
+        let failures = self.cleanup.take().into_iter().chain([failure.to_string()]);
+        self.cleanup = Some(failures.collect::<Vec<_>>().join("; and "));
         self
     }
 

@@ -42,8 +42,13 @@ impl FromStr for ContainerId {
         if text.starts_with(['.', '-', '+']) {
             return invalid("must begin with a letter, a digit or `_`");
         }
-        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte)) {
-            return invalid("may hold only letters, digits and `_ + . -`");
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+.-".contains(c);
+        if let Some(other) = text.chars().find(|c| !allowed(*c)) {
+            let why = format!(
+                "invalid character `{}` in the ID: letters, digits and `_ + . -` are allowed",
+                other.escape_default()
+            );
+            return invalid(&why);
         }
         Ok(Self(text.to_owned()))
     }

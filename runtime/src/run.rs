@@ -10,6 +10,7 @@ mod child;
 mod confine;
 mod control;
 mod limits;
+mod outside;
 mod relay;
 mod scheduling;
 mod seccomp;
@@ -29,10 +30,11 @@ use crate::container::Process;
 use crate::spec::ContainerState;
 use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
-pub(crate) use child::{Additions, Surroundings, begin, credentials, keyring, plan, working_directory};
+pub(crate) use child::{Additions, Surroundings, begin, credentials, home, keyring, plan, working_directory};
 pub(crate) use confine::{Confined, confirm, require_selinux};
 pub(crate) use control::{Control, Place, Site};
 pub(crate) use limits::lower as lower_limits;
+pub(crate) use outside::Outside;
 pub(crate) use relay::{Relay, own_size};
 pub(crate) use scheduling::lower as lower_scheduling;
 pub(crate) use seccomp::{Handover, prepare as prepare_filter};
@@ -44,13 +46,15 @@ pub(crate) fn launch<'plan>(
     isolation: &Isolation,
     plan: &'plan Plan,
     control: &Control,
-    handover: Option<&mut Handover>,
+    outside: &mut Outside,
     state: &State,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Spawning<'plan>> {
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
+    // Kernel parameters of a device are among the child's first steps.
+    outside.attach(container, isolation, spawning.pid())?;
     prepare_child(&container.process, spawning.pid(), warn)?;
     let failed = |failure: Failure| child_failure(&container.process, &failure);
     spawning.release().map_err(failed)?;
@@ -61,7 +65,7 @@ pub(crate) fn launch<'plan>(
         hooks::run("createRuntime", &container.hooks.create_runtime, &state)?;
         spawning.release().map_err(failed)?;
     }
-    if let Some(handover) = handover {
+    if let Some(handover) = &mut outside.handover {
         // Before the wait for what comes behind the filter, which the agent may be asked about.
         handover.pass_on(&spawning, &state.id, ContainerState::Creating)?;
     }

@@ -175,6 +175,13 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
 }
 
+/// Whether a number is an open descriptor that a program inherits: `fcntl(fd, F_GETFD)` without `FD_CLOEXEC`.
+pub fn is_inherited(number: RawFd) -> bool {
+    // SAFETY: takes no pointer, and only looks at the number.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags != -1 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// `ssize_t read(int fd, void *, size_t)`, tried again after a signal (`read(2)`).
 ///
 /// # Errors

@@ -226,6 +226,9 @@ pub enum Step {
     KeyPermissions { key: i32, permissions: Permissions },
     /// Open for writing below a directory without following links, write once, close.
     Write { dir: At, path: CString, data: Vec<u8> },
+    /// Add `HOME` to the program's environment: the directory that `/etc/passwd` below the working directory,
+    /// which is the root, has for this user, or `/`.
+    FindHome { uid: u32 },
     /// [`crate::process::chdir`].
     ChangeDirectory(CString),
     /// [`crate::process::fchdir`].
@@ -461,7 +464,7 @@ pub struct Plan {
     slots: usize,
     notes: usize,
     kept: Vec<At>,
-    inherited: u32,
+    inherited: Vec<u32>,
     own_pid: Option<String>,
 }
 
@@ -488,7 +491,7 @@ impl Plan {
             slots: 0,
             notes: 0,
             kept: Vec::new(),
-            inherited: 0,
+            inherited: Vec::new(),
             own_pid: None,
         }
     }
@@ -503,14 +506,14 @@ impl Plan {
         self.own_pid.as_deref()
     }
 
-    /// Lets the program inherit this many descriptors from number 3 on, as the caller has them.
-    pub fn inherit(&mut self, count: u32) {
-        self.inherited = count;
+    /// Lets the program inherit these descriptors of the caller's, besides 0, 1 and 2.
+    pub fn inherit(&mut self, numbers: Vec<u32>) {
+        self.inherited = numbers;
     }
 
-    /// The first descriptor that the program does not inherit.
-    pub(crate) fn first_closed(&self) -> u32 {
-        self.inherited.saturating_add(3)
+    /// Those descriptors.
+    pub(crate) fn inherited(&self) -> &[u32] {
+        &self.inherited
     }
 
     /// A slot that no step has yet.

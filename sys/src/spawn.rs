@@ -28,6 +28,7 @@
 //! Where a seccomp filter hides `clone3(2)`, `clone(2)` is used: the child then waits until its parent has
 //! moved it to its cgroup, and forks once more into a time namespace, which the older call cannot make.
 
+mod arrays;
 mod child;
 mod failure;
 mod report;
@@ -37,18 +38,17 @@ pub(crate) use report::announce;
 
 pub use failure::Failure;
 
-use std::cell::Cell;
-use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use crate::call::check_int;
 use crate::clone::Namespaces;
 use crate::fork::{Call, Fork, Side, fork};
-use crate::plan::{Entry, Exec, Plan, Step};
+use crate::plan::Plan;
 use crate::process::Exit;
 use crate::record::Record;
 use crate::{Errno, Result, file, process};
+pub(crate) use arrays::{Arrays, Home};
 use child::Start;
 use report::{Message, Receiver};
 
@@ -382,70 +382,6 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
     let copy = check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) })?;
     // SAFETY: the kernel just gave us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}
-
-/// The arrays of pointers that `execve(2)` takes. Their strings live in the plan.
-pub(crate) struct Arrays {
-    pub(crate) argv: Vec<*const libc::c_char>,
-    pub(crate) envp: Vec<*const libc::c_char>,
-    /// An entry of the environment that the child completes.
-    own_pid: Option<OwnPid>,
-}
-
-/// `NAME=` and a place for the digits of the child's process id.
-struct OwnPid {
-    bytes: Box<[Cell<u8>]>,
-    digits: usize,
-}
-
-impl OwnPid {
-    fn new(name: &str) -> Self {
-        let text = name.bytes().chain(*b"=").map(Cell::new);
-        let place = std::iter::repeat_with(|| Cell::new(0)).take(12);
-        Self { bytes: text.chain(place).collect(), digits: name.len().saturating_add(1) }
-    }
-
-    /// Writes the caller's number. Allocates nothing.
-    fn complete(&self) {
-        let mut digits = [0; 10];
-        let number = file::decimal(std::process::id(), &mut digits);
-        for (place, digit) in self.bytes.iter().skip(self.digits).zip(number) {
-            place.set(*digit);
-        }
-    }
-}
-
-impl Arrays {
-    fn new(exec: &Exec) -> Self {
-        Self { argv: pointers(&exec.args), envp: pointers(&exec.env), own_pid: None }
-    }
-
-    fn of_plan(plan: &Plan) -> Self {
-        let own_pid = plan.own_pid().map(OwnPid::new);
-        let mut arrays = Self { own_pid, ..Self::new(plan.exec()) };
-        if let Some(entry) = &arrays.own_pid {
-            // In front of the null.
-            let last = arrays.envp.len().saturating_sub(1);
-            arrays.envp.insert(last, entry.bytes.as_ptr().cast());
-        }
-        arrays
-    }
-
-    /// Completes the entry that tells the child's own process id, where there is one.
-    pub(crate) fn complete(&self) {
-        if let Some(entry) = &self.own_pid {
-            entry.complete();
-        }
-    }
-
-    fn of_step(entry: &Entry) -> Option<Self> {
-        if let Step::Run(program) = &entry.step { Some(Self::new(&program.exec)) } else { None }
-    }
-}
-
-/// Each string, then null.
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings.iter().map(CString::as_c_str).map(CStr::as_ptr).chain(std::iter::once(std::ptr::null())).collect()
 }
 
 #[cfg(test)]

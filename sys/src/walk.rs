@@ -14,10 +14,10 @@ use crate::mount::OpenTree;
 use crate::open::{self, Open, Resolve};
 use crate::plan::{Absent, At, Entry, NOTES, PathIn, Plan, SLOTS, Slot, Step};
 use crate::record::{Detail, EXECVE, Record};
-use crate::spawn::{Arrays, announce};
+use crate::spawn::{Arrays, Home, announce};
 use crate::{
-    Errno, Result, clone, copy, cred, errno, file, keyring, landlock, lsm, mount, net, numa, personality,
-    process, rlimit, sched, seccomp, send, socket, stage, tty,
+    Errno, Result, clone, copy, cred, errno, file, keyring, landlock, lsm, mount, net, numa, passwd,
+    personality, process, rlimit, sched, seccomp, send, socket, stage, tty,
 };
 
 mod lifecycle;
@@ -49,6 +49,8 @@ pub(crate) struct Walk<'plan> {
     arrays: &'plan [Arrays],
     /// How many of them have been used.
     ran: usize,
+    /// The entry of the environment that a [`Step::FindHome`] completes.
+    home: Option<&'plan Home>,
     /// Whether this process is to become a program of a [`Step::Run`].
     inside_program: bool,
     /// How the program of a failed [`Step::Run`] ended, and what it wrote.
@@ -66,6 +68,7 @@ impl<'plan> Walk<'plan> {
         call: Call,
         plan: &'plan Plan,
         arrays: &'plan [Arrays],
+        home: Option<&'plan Home>,
     ) -> Self {
         Self {
             slots: [-1; SLOTS],
@@ -77,6 +80,7 @@ impl<'plan> Walk<'plan> {
             plan,
             pid: 0,
             arrays,
+            home,
             ran: 0,
             inside_program: false,
             detail: Detail::None,
@@ -163,6 +167,7 @@ impl<'plan> Walk<'plan> {
             Step::InterfaceUp(name) => net::interface_up(name),
             Step::SessionKeyring(name) => process::join_session_keyring(name),
             Step::Write { dir, path, data } => self.write(dir, path, data),
+            Step::FindHome { uid } => self.find_home(*uid),
             Step::ChangeDirectory(path) => process::chdir(path),
             Step::ChangeDirectoryTo(fd) => process::fchdir(self.fd(fd)?),
             Step::FileModeMask(mask) => {
@@ -363,6 +368,21 @@ impl<'plan> Walk<'plan> {
             (Err(Errno::ENOENT | Errno::ENOTDIR), Absent::Skip(count)) => Ok(count),
             (Err(errno), _) => Err(errno),
         }
+    }
+
+    /// What cannot be read names nobody's home.
+    fn find_home(&self, uid: u32) -> Result<()> {
+        use std::os::fd::AsFd;
+        // An image may have a FIFO there, whose opening must not wait.
+        let flags = Open::NONBLOCK;
+        let Ok(file) = open::openat2(Dir::Cwd, c"/etc/passwd", flags, 0, INSIDE) else { return Ok(()) };
+        if !file::fstat(file.as_fd())?.is_file() {
+            return Ok(());
+        }
+        if let Some(home) = self.home {
+            passwd::find_home(file.as_fd(), uid, &mut |directory| home.set(directory));
+        }
+        Ok(())
     }
 
     fn write(&self, dir: &At, path: &CStr, data: &[u8]) -> Result<()> {

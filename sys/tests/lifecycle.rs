@@ -216,7 +216,7 @@ fn what_is_to_be_inherited_is() {
     let (mut read, write) = std::io::pipe().unwrap();
     let number = write.as_raw_fd();
     let mut plan = Plan::new(exec(&["sh", "-c", &format!("echo here >&{number}")]));
-    plan.inherit(u32::try_from(number).unwrap() - 2);
+    plan.inherit(vec![u32::try_from(number).unwrap()]);
     let copy = At::from(OwnedFd::from(write));
     // Not close-on-exec, as an engine leaves what it passes on.
     plan.push("pass it on", Step::Duplicate { from: copy, to: number });

@@ -68,6 +68,8 @@ fn harmless(plan: &mut Plan) {
     plan.push("wait", Step::WaitForParent);
     plan.push("session", Step::NewSession);
     plan.push("umask", Step::FileModeMask(0o22));
+    plan.push("root", Step::ChangeDirectory(c"/".into()));
+    plan.push("home", Step::FindHome { uid: 0 });
     plan.push("dirs", Step::EnsureDir { root: root.clone(), path: path.clone(), out: slots[0] });
     let file = PathIn::new(b"a/file").unwrap();
     plan.push("file", Step::EnsureFile { root: root.clone(), path: file, out: slots[1] });

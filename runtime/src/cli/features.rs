@@ -90,7 +90,7 @@ fn features() -> Result<Value> {
             "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": words(MemoryPolicyMode::WORDS), "flags": words(MemoryPolicyFlag::WORDS) },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
             "mountExtensions": { "idmap": { "enabled": idmap()? } },
         },
         "annotations": {

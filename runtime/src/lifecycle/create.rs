@@ -11,9 +11,9 @@ use cofferdam_sys::process;
 use cofferdam_sys::spawn::Spawning;
 
 use super::console::Console;
-use super::{Runtime, Warn, pid_file, pidfd_socket};
+use super::{Runtime, Warn, pid_file, pidfd_socket, preserved};
 use crate::bundle::Bundle;
-use crate::run::{self, Additions, Confined, Control, Handover, Site, Surroundings};
+use crate::run::{self, Additions, Confined, Control, Outside, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
 
@@ -59,7 +59,7 @@ pub(super) struct Attempt<'root> {
     pub(super) plan: Plan,
     pub(super) control: Control,
     pub(super) confined: Option<Confined>,
-    pub(super) handover: Option<Handover>,
+    pub(super) outside: Outside,
     /// Where the master of its terminal comes, for who passes it on.
     pub(super) terminal: Option<UnixStream>,
     /// Who is sent a pidfd.
@@ -98,7 +98,7 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Attempt<'_>> {
         // Before anything of ours is opened, whose number it might be taken for.
-        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
+        let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
         let terminal = container.process.terminal.as_mut();
@@ -112,6 +112,7 @@ impl Runtime {
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
         run::require_selinux(container.mount_label.as_ref())?;
+        let outside = Outside::prepare(&container, handover)?;
         self.sweep(id)?;
         // What was left half made is gone with the parents that were made for it; nothing of this one is there yet.
         let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
@@ -135,7 +136,7 @@ impl Runtime {
                     lock: directory.holder(),
                     gate,
                     console: console.child,
-                    inherit: options.preserve_fds,
+                    inherit,
                     keyring: !options.no_new_keyring,
                 };
                 let plan = prepare(&mut container, &control).and_then(|root| {
@@ -168,7 +169,7 @@ impl Runtime {
                     plan,
                     control,
                     confined,
-                    handover,
+                    outside,
                     terminal: console.own,
                     pidfd_socket,
                     directory,
@@ -200,13 +201,10 @@ impl Attempt<'_> {
     /// Removes what was made for a container that did not come to be. Its `poststop` hooks run, for those of
     /// the hooks before them that did.
     pub(super) fn undo(self, error: Error, warn: Warn<'_>) -> Error {
-        let removed = self.control.remove().map_err(|cleanup| cleanup.to_string());
-        let removed = removed.and_then(|()| self.directory.remove().map_err(|cleanup| cleanup.to_string()));
+        let returned = self.outside.undo();
+        let removed = self.control.remove().map_err(start).and_then(|()| self.directory.remove());
         hooks::poststop(&self.record.poststop, &State::new(&self.record, Status::Stopped), warn);
-        match removed {
-            Ok(()) => error,
-            Err(cleanup) => error.with_cleanup(cleanup),
-        }
+        [returned, removed].into_iter().filter_map(Result::err).fold(error, Error::with_cleanup)
     }
 }
 
@@ -216,7 +214,7 @@ fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) ->
         &attempt.isolation,
         &attempt.plan,
         &attempt.control,
-        attempt.handover.as_mut(),
+        &mut attempt.outside,
         &attempt.state,
         warn,
     )?;
@@ -269,20 +267,6 @@ fn root_path(source: &RootSource) -> PathBuf {
         RootSource::Directory(path) | RootSource::Image(path) => path.clone(),
         _ => PathBuf::new(),
     }
-}
-
-/// What is not open cannot be passed on, and its number would go to a descriptor of ours.
-pub(super) fn check_preserved(count: u32) -> Result<()> {
-    for number in (3..).take(usize::try_from(count).unwrap_or(usize::MAX)) {
-        if !Path::new(&format!("/proc/self/fd/{number}")).exists() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("--preserve-fds: descriptor {number} is not open"),
-            )
-            .with_hint("the caller leaves descriptors 3 and up open for the container"));
-        }
-    }
-    Ok(())
 }
 
 fn start(error: impl std::fmt::Display) -> Error {

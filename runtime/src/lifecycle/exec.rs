@@ -23,8 +23,7 @@ use cofferdam_sys::signal::Signals;
 use cofferdam_sys::spawn::Child;
 
 use super::console::Console;
-use super::create::check_preserved;
-use super::{Runtime, Warn, look, pid_file, pidfd_socket, wrong_status};
+use super::{Runtime, Warn, look, pid_file, pidfd_socket, preserved, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
 use crate::run::{self, Additions, Confined, Control, Relay};
@@ -73,9 +72,9 @@ impl Runtime {
         warn: Warn<'_>,
     ) -> Result<Exit> {
         // Read before anything of ours is opened, whose number it might be taken for.
-        check_preserved(options.preserve_fds.saturating_add(options.listen_fds))?;
+        let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let signals = Signals::take().map_err(|number| run::os("take over signals", number))?;
-        let joined = self.join(id, process, options, warn);
+        let joined = self.join(id, process, options, inherit, warn);
         let (child, relay) = joined.map_err(|error| self.ended_meanwhile(id, error))?;
         if options.detach {
             return Ok(Exit::Code(0));
@@ -104,6 +103,7 @@ impl Runtime {
         id: &ContainerId,
         process: &ExecProcess,
         options: &ExecOptions,
+        inherit: Vec<u32>,
         warn: Warn<'_>,
     ) -> Result<(Child, Option<Relay>)> {
         let directory = self.root.container(id)?;
@@ -138,15 +138,7 @@ impl Runtime {
         let socket = options.console_socket.as_deref();
         let console = Console::of(process.terminal.as_mut(), socket, !options.detach)?;
         let target = plan::Target::of(init.pid, pidfd);
-        let plan = plan::plan(
-            &process,
-            &target,
-            &additions,
-            id,
-            console.child.as_ref(),
-            options.preserve_fds,
-            warn,
-        )?;
+        let plan = plan::plan(&process, &target, &additions, id, console.child.as_ref(), inherit, warn)?;
         let control = match &options.cgroup {
             Some(below) => Control::below(record.cgroup.as_ref(), below)?,
             None => Control::open(record.cgroup.as_ref())?,

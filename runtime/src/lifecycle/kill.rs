@@ -17,6 +17,9 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 /// How long a process may take to die of `SIGKILL`.
 const LAST_BREATH: Duration = Duration::from_secs(10);
 
+/// How long it takes mostly.
+const SOON: Duration = Duration::from_millis(300);
+
 const SIGKILL: i32 = 9;
 
 /// A signal by number.
@@ -95,6 +98,11 @@ pub(super) fn end(record: &Record) -> Result<()> {
         Err(Errno::ESRCH) => return Ok(()),
         Err(number) => return Err(fail(number)),
     }
+    if ends_within(pidfd.as_fd(), Some(SOON)).map_err(fail)? {
+        return Ok(());
+    }
+    // Somebody may have moved it to a cgroup v1 that is frozen, where it does not die.
+    Control::take_out_of_freezer(init.pid);
     if ends_within(pidfd.as_fd(), Some(LAST_BREATH)).map_err(fail)? {
         return Ok(());
     }

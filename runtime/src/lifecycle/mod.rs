@@ -13,6 +13,7 @@ mod list;
 mod pause;
 mod pid_file;
 mod pidfd_socket;
+mod preserved;
 mod run;
 mod start;
 mod update;

@@ -52,17 +52,17 @@ impl Runtime {
             Ok(running) => running,
             Err(error) => return Err(attempt.undo(error, warn)),
         };
-        let Attempt { bundle, container, plan, directory, control, terminal, .. } = attempt;
+        let Attempt { bundle, container, plan, directory, control, terminal, outside, .. } = attempt;
         let running = State::new(&record, Status::Running);
         let relay = start::poststart(&record, &container.hooks.poststart, &running)
             .and_then(|()| terminal.as_ref().map(Relay::begin).transpose());
         let relay = match relay {
             Ok(relay) => relay,
             Err(error) => {
-                return Err(match delete::remove(directory, &record, control, warn) {
-                    Ok(()) => error,
-                    Err(cleanup) => error.with_cleanup(cleanup),
-                });
+                let returned = outside.undo();
+                let removed = delete::remove(directory, &record, control, warn);
+                let failures = [returned, removed].into_iter().filter_map(Result::err);
+                return Err(failures.fold(error, Error::with_cleanup));
             }
         };
         if mode.detach {
@@ -70,7 +70,7 @@ impl Runtime {
         }
         let directory = directory.unlock()?;
         // The container has its own processor: what is not needed any more is given back beside it.
-        drop((bundle, container, plan));
+        drop((bundle, container, plan, outside));
         let exit =
             run::wait(&child, &signals, relay).map_err(|number| run::os("wait for the container", number))?;
         if mode.keep {
@@ -102,7 +102,7 @@ fn launch(
         &attempt.isolation,
         &attempt.plan,
         &attempt.control,
-        attempt.handover.as_mut(),
+        &mut attempt.outside,
         &attempt.state,
         warn,
     )?;

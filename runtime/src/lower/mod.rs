@@ -5,6 +5,7 @@ mod hooks;
 mod lists;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod resources;
 mod scheduling;
@@ -26,6 +27,7 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
     let linux = spec.linux.as_ref().ok_or_else(|| Error::config("linux", "is missing"))?;
     let namespaces = namespaces::lower(linux)?;
     let sysctl = sysctl::lower(linux, &namespaces)?;
+    let net_devices = net_devices::lower(linux, &namespaces)?;
     let hostname = namespaces::uts_name("hostname", spec.hostname.as_deref(), &namespaces)?;
     let domainname = namespaces::uts_name("domainname", spec.domainname.as_deref(), &namespaces)?;
     let mount_label = mounts::label(linux)?;
@@ -46,6 +48,7 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
         hostname,
         domainname,
         sysctl,
+        net_devices,
         seccomp: seccomp::lower(bundle, linux)?,
     })
 }

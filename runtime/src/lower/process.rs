@@ -1,5 +1,6 @@
 //! `process`: program, credentials, limits.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 
 use cofferdam_caps::{Cap, CapSet, Sets};
@@ -46,6 +47,7 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         umask: user.umask,
         terminal: terminal(process),
         caps: capabilities(process)?,
+        unknown_caps: unknown_capabilities(process),
         no_new_privs: process.no_new_privileges.unwrap_or(false),
         rlimits: rlimits(&process.rlimits)?,
         oom_score_adj: oom_score_adj(process.oom_score_adj)?,
@@ -100,11 +102,11 @@ fn capabilities(process: &SpecProcess) -> Result<Sets> {
         return Ok(Sets::default());
     };
     let mut sets = Sets {
-        bounding: cap_set("bounding", &caps.bounding)?,
-        effective: cap_set("effective", &caps.effective)?,
-        inheritable: cap_set("inheritable", &caps.inheritable)?,
-        permitted: cap_set("permitted", &caps.permitted)?,
-        ambient: cap_set("ambient", &caps.ambient)?,
+        bounding: known(&caps.bounding),
+        effective: known(&caps.effective),
+        inheritable: known(&caps.inheritable),
+        permitted: known(&caps.permitted),
+        ambient: known(&caps.ambient),
     };
     // The conventional default config names ambient capabilities that are not inheritable; the kernel has no
     // such state (capabilities(7)), and every runtime runs it without them.
@@ -113,12 +115,17 @@ fn capabilities(process: &SpecProcess) -> Result<Sets> {
     Ok(sets)
 }
 
-fn cap_set(name: &str, list: &[String]) -> Result<CapSet> {
-    let parse = |(number, cap): (usize, &String)| {
-        let field = || format!("process.capabilities.{name}[{number}]");
-        cap.parse::<Cap>().map_err(|error| Error::config(&field(), error))
-    };
-    list.iter().enumerate().map(parse).collect()
+fn known(list: &[String]) -> CapSet {
+    list.iter().filter_map(|name| name.parse::<Cap>().ok()).collect()
+}
+
+/// The names that are none of Linux's, each once. The specification has a runtime warn and go on: what is asked
+/// for may be of a newer kernel, and the container gets less than that, never more.
+fn unknown_capabilities(process: &SpecProcess) -> Vec<String> {
+    let Some(caps) = &process.capabilities else { return Vec::new() };
+    let sets = [&caps.bounding, &caps.effective, &caps.inheritable, &caps.permitted, &caps.ambient];
+    let unknown = sets.into_iter().flatten().filter(|name| name.parse::<Cap>().is_err());
+    unknown.cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn rlimits(list: &[PosixRlimit]) -> Result<Vec<(u32, Rlimit)>> {

@@ -11,6 +11,10 @@ pub(super) fn lower(linux: &Linux, namespaces: &Lowered) -> Result<Vec<(String, 
     for (name, value) in &linux.sysctl {
         let field = format!("linux.sysctl[\"{}\"]", name.escape_default());
         let parameter = Parameter::parse(name).map_err(|error| Error::config(&field, error))?;
+        // runc and crun refuse it too: two fields would say one thing.
+        if parameter.path() == "kernel/hostname" {
+            return Err(Error::config(&field, "is the field `hostname`"));
+        }
         let kind = parameter.namespace();
         if !namespaces.has(kind) {
             return Err(Error::config(

@@ -21,8 +21,5 @@ fn first(fields: Vec<(&str, bool)>) -> Result<()> {
 }
 
 fn in_linux(linux: &Linux, fields: &mut Vec<(&str, bool)>) {
-    fields.extend([
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-    ]);
+    fields.extend([("linux.intelRdt", linux.intel_rdt.is_some())]);
 }

@@ -12,7 +12,7 @@ use cofferdam_caps::{CapSet, Ids, Sets};
 use cofferdam_mountfs::Prepared;
 use cofferdam_ns::{Isolation, Namespaces, NsKind};
 use cofferdam_sys::open::{Open, Resolve};
-use cofferdam_sys::plan::{Absent, At, Exec, Plan, Step};
+use cofferdam_sys::plan::{Absent, At, Exec, PathIn, Plan, Step, TooManySlots};
 
 use super::confine::Confined;
 use super::seccomp::ChildFilter;
@@ -31,8 +31,8 @@ pub(crate) struct Surroundings {
     pub(crate) gate: Option<At>,
     /// Where the master of the container's terminal is sent.
     pub(crate) console: Option<At>,
-    /// How many descriptors from number 3 on the program inherits.
-    pub(crate) inherit: u32,
+    /// The descriptors that the program inherits.
+    pub(crate) inherit: Vec<u32>,
     /// Whether the container gets a session keyring of its own.
     pub(crate) keyring: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn plan(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Plan> {
     let process = &container.process;
-    let mut plan = begin(process, around.inherit)?;
+    let mut plan = begin(process, around.inherit.clone())?;
     plan.push("leave the lock to the runtime", Step::CloseCopy(Arc::clone(&around.lock)));
     isolation.lower(&mut plan);
     if joins_user(container) {
@@ -86,11 +86,13 @@ pub(crate) fn plan(
         if let Some(terminal) = process.terminal {
             terminal::in_root(terminal, process.uid, around.console.as_ref(), root, plan)?;
         }
+        make_working_directory(&process.cwd, root, plan)?;
         failed = hooks_before_pivot(container, around, plan);
         Ok(())
     };
     root.lower_with(&mut plan, add).map_err(start)?;
     failed?;
+    home(process, &mut plan);
     working_directory(&process.cwd, &mut plan)?;
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
@@ -183,6 +185,7 @@ fn exec(process: &Process) -> Result<Exec> {
     let program = process.args.first().map_or(&[][..], |program| program.as_bytes());
     let candidates = Exec::search(program, &process.path).ok_or_else(|| start("PATH holds a NUL byte"))?;
     let mut env = process.env.clone();
+    env.retain(|entry| entry.as_bytes() != HOME);
     if process.listen_fds > 0 {
         // In the place of what the config may say of the caller's own.
         env.retain(|entry| !LISTEN.iter().any(|name| entry.as_bytes().starts_with(name)));
@@ -195,9 +198,9 @@ fn exec(process: &Process) -> Result<Exec> {
 const LISTEN: [&[u8]; 2] = [b"LISTEN_FDS=", b"LISTEN_PID="];
 
 /// The plan of a process with nothing in it yet but what it executes and inherits.
-pub(crate) fn begin(process: &Process, inherit: u32) -> Result<Plan> {
+pub(crate) fn begin(process: &Process, inherit: Vec<u32>) -> Result<Plan> {
     let mut plan = Plan::new(exec(process)?);
-    plan.inherit(inherit.saturating_add(process.listen_fds));
+    plan.inherit(inherit);
     if process.listen_fds > 0 {
         plan.tell_own_pid("LISTEN_PID");
     }
@@ -233,6 +236,32 @@ fn names(container: &Container, plan: &mut Plan) {
         plan.push("set the domain name", Step::DomainName(name.clone().into_bytes()));
     }
 }
+
+/// Images name a working directory that they do not have, and the common runtimes make it: before the root is
+/// read-only, as nobody's but root's. What is there is left alone, and a path that leads elsewhere is refused when
+/// it is entered.
+fn make_working_directory(
+    cwd: &CString,
+    root: &At,
+    plan: &mut Plan,
+) -> std::result::Result<(), TooManySlots> {
+    let Some(path) = PathIn::new(cwd.as_bytes()).filter(|path| !path.is_root()) else { return Ok(()) };
+    let slot = plan.slot()?;
+    let make = Step::EnsureDir { root: root.clone(), path, out: slot };
+    plan.push("process.cwd: make it where it is missing", make);
+    plan.push("close what is not needed any more", Step::Close(slot));
+    Ok(())
+}
+
+/// A program finds `HOME` in its environment: engines leave that to the runtime, who sees the image's users.
+pub(crate) fn home(process: &Process, plan: &mut Plan) {
+    if !process.env.iter().any(|entry| entry.as_bytes().starts_with(HOME) && entry.as_bytes() != HOME) {
+        plan.push("look for the home of process.user", Step::FindHome { uid: process.uid });
+    }
+}
+
+/// An entry that says nothing is none.
+const HOME: &[u8] = b"HOME=";
 
 pub(crate) fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
     let slot = plan.slot().map_err(start)?;
@@ -272,6 +301,10 @@ pub(crate) fn credentials(
     // Who enters a user namespace has all of them there.
     if !user_namespace {
         possible = possible - process.caps.beyond(&Sets::current().map_err(start)?);
+    }
+    if !process.unknown_caps.is_empty() {
+        let names = process.unknown_caps.join(", ");
+        warn(&format!("process.capabilities: left out, capabilities(7) has no {}", names.escape_debug()));
     }
     let left_out = process.caps.all() - possible;
     if !left_out.is_empty() {

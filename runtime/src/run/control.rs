@@ -167,6 +167,16 @@ impl Control {
         self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.admit(pid)).map_err(start)
     }
 
+    /// Moves a process that has been killed out of a cgroup v1 that may be frozen, as far as the caller may: it
+    /// dies at the root of the hierarchy, and nothing else in that cgroup goes on.
+    pub(crate) fn take_out_of_freezer(pid: i32) {
+        let Ok(hierarchy) = Hierarchy::detect() else { return };
+        if let Some(freezer) = hierarchy.v1_of("freezer") {
+            // What cannot be moved is reported as what has not ended.
+            let _ = std::fs::write(freezer.mount.point.join("cgroup.procs"), pid.to_string());
+        }
+    }
+
     /// Whether its processes are frozen.
     pub(crate) fn is_frozen(&self) -> Result<bool> {
         match self.cgroup.as_ref().map(AnyCgroup::frozen) {

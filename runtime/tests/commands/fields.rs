@@ -163,3 +163,80 @@ fn what_only_the_other_cgroup_has_is_refused() {
     let line = bundle.run().bad(1);
     assert!(line.contains(if v1 { "memory.high" } else { "net_cls.classid" }), "{line}");
 }
+
+/// What a program finds as `HOME`, with a user database in the image.
+#[test]
+fn the_home_is_that_of_the_user() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    let users = "root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/home/somebody:/bin/sh\n";
+    let home = |bundle: &mut Bundle, uid: u32, env: &[&str]| {
+        bundle.config["process"]["user"] = json!({ "uid": uid, "gid": 0 });
+        bundle.config["process"]["env"] = [&["PATH=/bin"], env].concat().into();
+        bundle.script("echo \"$HOME\"");
+        bundle.run().good()
+    };
+    assert_eq!(home(&mut bundle, 0, &[]), "/\n", "no database");
+    // A link within the image, as some have it.
+    fs::create_dir(bundle.path("rootfs/share")).unwrap();
+    fs::write(bundle.path("rootfs/share/passwd"), users).unwrap();
+    std::os::unix::fs::symlink("/share/passwd", bundle.path("rootfs/etc/passwd")).unwrap();
+    assert_eq!(home(&mut bundle, 0, &[]), "/root\n");
+    assert_eq!(home(&mut bundle, 1000, &[]), "/home/somebody\n");
+    assert_eq!(home(&mut bundle, 1001, &[]), "/\n");
+    assert_eq!(home(&mut bundle, 0, &["HOME=/said"]), "/said\n");
+    assert_eq!(home(&mut bundle, 0, &["HOME="]), "/root\n");
+    // What would never be read to its end is not begun.
+    fs::remove_file(bundle.path("rootfs/etc/passwd")).unwrap();
+    bundle.script("mkfifo /etc/passwd");
+    bundle.run().good();
+    assert_eq!(home(&mut bundle, 0, &[]), "/\n");
+}
+
+#[test]
+fn a_process_that_joins_has_the_home_of_its_own_user() {
+    let Some((bundle, _)) = sleeping(|_| {}) else { return };
+    fs::write(bundle.path("rootfs/etc/passwd"), "root:x:0:0::/root:\nb:x:7:7::/b:\n").unwrap();
+    let home = |words: &[&str]| bundle.order(&[words, &["sh", "-c", "echo $HOME"]].concat()).good();
+    assert_eq!(home(&["exec", bundle.id()]), "/root\n");
+    assert_eq!(home(&["exec", "--user", "7:7", bundle.id()]), "/b\n");
+    assert_eq!(home(&["exec", "--env", "HOME=/c", bundle.id()]), "/c\n");
+}
+
+/// As with the common runtimes: images name one that they do not have.
+#[test]
+fn a_working_directory_that_is_missing_is_made() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["process"]["cwd"] = json!("/srv/a/b");
+    bundle.config["root"]["readonly"] = json!(true);
+    bundle.script("stat -c '%a %u:%g' .; cd .; pwd");
+    assert_eq!(bundle.run().good(), "755 0:0\n/srv/a/b\n");
+    // Not by a link out of the root, and not where a file is.
+    let outside = bundle.path("outside");
+    std::os::unix::fs::symlink(&outside, bundle.path("rootfs/link")).unwrap();
+    for cwd in ["/link", "/bin/busybox/x", "/proc/self/fd/9/x"] {
+        bundle.config["process"]["cwd"] = json!(cwd);
+        let line = bundle.run().bad(1);
+        assert!(line.contains("process.cwd"), "{cwd}: {line}");
+    }
+    assert!(!outside.exists());
+}
+
+/// The specification: what cannot be granted is a warning.
+#[test]
+fn names_that_are_no_capabilities_are_left_out() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    let caps = json!(["CAP_KILL", "CAP_OF_THE_FUTURE"]);
+    bundle.config["process"]["capabilities"] =
+        json!({ "bounding": caps, "effective": caps, "permitted": caps });
+    bundle.script(
+        "while read name value; do test $name = CapEff: && echo $value; done < /proc/self/status; true",
+    );
+    let ended = bundle.run();
+    assert!(ended.stderr.lines().count() == 1 && ended.stderr.contains("CAP_OF_THE_FUTURE"), "{ended:?}");
+    assert_eq!(ended.good(), "0000000000000020\n");
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    let ended = bundle.order(&["exec", "--cap", "CAP_OTHER", bundle.id(), "true"]);
+    assert!(ended.stderr.contains("CAP_OTHER"), "{ended:?}");
+    ended.good();
+}

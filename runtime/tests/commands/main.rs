@@ -8,6 +8,7 @@
 mod bad_input;
 mod bundle;
 mod fields;
+mod net_devices;
 mod options;
 mod own_binary;
 mod refusals;

@@ -31,11 +31,11 @@ pub(super) fn run(plan: &Plan, start: &Start, arrays: &Arrays, programs: &[Array
         // SAFETY: these are the child's copies, whose Rust owner never runs here.
         unsafe { libc::close(fd) };
     }
-    let mut walk = Walk::new(start.go, start.report, start.call, plan, programs);
+    let mut walk = Walk::new(start.go, start.report, start.call, plan, programs, arrays.home());
     let outcome = prelude(&mut walk, start).map_err(|errno| (PRELUDE, errno));
     let (number, errno) = match outcome.and_then(|()| walk.run(plan.entries())) {
         Err(failure) => failure,
-        Ok(()) => match make_ready(plan, walk.report_end(), plan.first_closed()) {
+        Ok(()) => match make_ready(plan, walk.report_end(), plan.inherited()) {
             Err(errno) => (EXECVE, errno),
             // Only these steps and execve come under a filter that one of them sets.
             Ok(()) => match walk.run_last(plan) {
@@ -62,16 +62,20 @@ fn prelude(walk: &mut Walk, start: &Start) -> Result<()> {
     start.fork.map_or(Ok(()), |namespaces| walk.fork(namespaces))
 }
 
-/// Leaves nothing open but what is below `first`, the report and what the last steps use, and resets signals.
-pub(crate) fn make_ready(plan: &Plan, report: RawFd, first: u32) -> Result<()> {
-    let mut first = first;
+/// Leaves nothing open but 0, 1, 2, what the program inherits, the report and what the last steps use, and resets
+/// signals.
+pub(crate) fn make_ready(plan: &Plan, report: RawFd, inherited: &[u32]) -> Result<()> {
+    let mut first = 3;
     // Closing instead of marking close-on-exec works on every kernel since 5.9.
-    while let Some(kept) = kept(plan, report).filter(|fd| *fd >= first).min() {
-        close_range(first, kept.saturating_sub(1))?;
-        let raw = RawFd::try_from(kept).map_err(|_| Errno::EBADF)?;
-        // SAFETY: takes no pointer. Whatever the caller gave is gone after execve.
-        check_int(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        first = kept.saturating_add(1);
+    while let Some(open) = kept(plan, report).chain(inherited.iter().copied()).filter(|fd| *fd >= first).min()
+    {
+        close_range(first, open.saturating_sub(1))?;
+        if !inherited.contains(&open) {
+            let raw = RawFd::try_from(open).map_err(|_| Errno::EBADF)?;
+            // SAFETY: takes no pointer. Whatever the caller gave is gone after execve.
+            check_int(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        }
+        first = open.saturating_add(1);
     }
     close_range(first, u32::MAX)?;
     reset_signals()

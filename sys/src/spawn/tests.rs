@@ -1,5 +1,7 @@
 //! The walk and its reports, with real children.
 
+use std::ffi::CString;
+
 use super::*;
 use crate::plan::{At, Exec, Step};
 use std::io::Read;

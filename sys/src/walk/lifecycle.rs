@@ -48,7 +48,7 @@ impl Walk<'_> {
     /// Closes all but 0, 1, 2, what the program is to inherit, the two ends to the parent, and what the rest
     /// of the steps uses.
     pub(super) fn close_others(&self, rest: &[Entry]) -> Result<()> {
-        let mut first = self.plan.first_closed();
+        let mut first = 3;
         loop {
             let used = rest.iter().chain(self.plan.last()).flat_map(|entry| entry.step.uses()).flatten();
             // A slot that is empty so far has nothing to keep.
@@ -59,7 +59,9 @@ impl Walk<'_> {
                 _ => None,
             });
             let kept = [self.go, self.report].into_iter().chain(used).chain(closed);
-            let next = kept.filter_map(|fd| u32::try_from(fd).ok()).filter(|fd| *fd >= first).min();
+            let kept =
+                kept.filter_map(|fd| u32::try_from(fd).ok()).chain(self.plan.inherited().iter().copied());
+            let next = kept.filter(|fd| *fd >= first).min();
             let Some(next) = next else { break };
             process::close_range(first, next.saturating_sub(1))?;
             first = next.saturating_add(1);

@@ -58,7 +58,7 @@ impl Walk<'_> {
             .and_then(|()| if program.rest { self.walk(number.saturating_add(1), rest) } else { Ok(()) })
             .and_then(|()| process::chdir(c"/").map_err(|errno| (number, errno)))
             // It inherits nothing beyond its three, whatever the child does.
-            .and_then(|()| make_ready(self.plan, self.report, 3).map_err(|errno| (number, errno)))
+            .and_then(|()| make_ready(self.plan, self.report, &[]).map_err(|errno| (number, errno)))
             .and_then(|()| if program.rest { self.run_last(self.plan) } else { Ok(()) });
         let (number, errno) = match outcome {
             Err(failure) => failure,

@@ -64,7 +64,7 @@ pub(super) fn plan(
     additions: &Additions<'_>,
     id: &ContainerId,
     console: Option<&At>,
-    inherit: u32,
+    inherit: Vec<u32>,
     warn: Warn<'_>,
 ) -> Result<Plan> {
     let mut plan = run::begin(process, inherit)?;
@@ -91,6 +91,7 @@ pub(super) fn plan(
     if let Some(terminal) = process.terminal {
         run::terminal_in_container(terminal, process.uid, console, &mut plan).map_err(start)?;
     }
+    run::home(process, &mut plan);
     run::working_directory(&process.cwd, &mut plan)?;
     if let Some(mask) = process.umask {
         plan.push("set the umask", Step::FileModeMask(mask));
