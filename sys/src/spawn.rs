@@ -307,7 +307,7 @@ impl Spawning<'_> {
     }
 }
 
-/// Starts a child that waits in [`Step::AcceptStart`] at the other end of `connection`, and waits until its
+/// Starts a child that waits in [`Step::AcceptStart`](crate::plan::Step::AcceptStart) at the other end of `connection`, and waits until its
 /// program runs.
 ///
 /// # Errors

@@ -168,7 +168,7 @@ fn what_only_the_other_cgroup_has_is_refused() {
 #[test]
 fn the_home_is_that_of_the_user() {
     let Some(mut bundle) = Bundle::new() else { return };
-    let users = "root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/home/somebody:/bin/sh\n";
+    let users = "root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/srv/somebody:/bin/sh\n";
     let home = |bundle: &mut Bundle, uid: u32, env: &[&str]| {
         bundle.config["process"]["user"] = json!({ "uid": uid, "gid": 0 });
         bundle.config["process"]["env"] = [&["PATH=/bin"], env].concat().into();
@@ -181,7 +181,7 @@ fn the_home_is_that_of_the_user() {
     fs::write(bundle.path("rootfs/share/passwd"), users).unwrap();
     std::os::unix::fs::symlink("/share/passwd", bundle.path("rootfs/etc/passwd")).unwrap();
     assert_eq!(home(&mut bundle, 0, &[]), "/root\n");
-    assert_eq!(home(&mut bundle, 1000, &[]), "/home/somebody\n");
+    assert_eq!(home(&mut bundle, 1000, &[]), "/srv/somebody\n");
     assert_eq!(home(&mut bundle, 1001, &[]), "/\n");
     assert_eq!(home(&mut bundle, 0, &["HOME=/said"]), "/said\n");
     assert_eq!(home(&mut bundle, 0, &["HOME="]), "/root\n");
