@@ -150,7 +150,7 @@ fn held(lab: &Lab, rootfs: &RootFs, step: usize, attack: impl FnOnce()) -> Resul
     let pid = spawning.pid();
     // A step in a branch that is left out is not come to.
     let mut inspected = false;
-    let held = loop {
+    let arrived = loop {
         if hold.said() {
             break true;
         }
@@ -159,7 +159,7 @@ fn held(lab: &Lab, rootfs: &RootFs, step: usize, attack: impl FnOnce()) -> Resul
             break inspected;
         }
     };
-    if held {
+    if arrived {
         attack();
         hold.release();
         if inspected || inspect.reached(pid) {
