@@ -80,7 +80,7 @@ impl<'plan> Steps<'plan> {
     }
 
     pub(super) fn close(&mut self, about: &str, slot: Slot) {
-        self.push(format!("{about}: close"), Step::Close(slot));
+        self.push(say(about, "close"), Step::Close(slot));
     }
 
     pub(super) fn new_slot(&mut self) -> Result<Slot> {
@@ -114,7 +114,7 @@ impl<'plan> Steps<'plan> {
         } else {
             Step::EnsureFile { root, path, out }
         };
-        self.push(format!("{about}: open the target"), step);
+        self.push(say(about, "open the target"), step);
         if place.is_strict() {
             self.close(about, out);
             self.reopen_strictly(about, place);
@@ -131,7 +131,7 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        self.push(format!("{about}: open the target, which must be no link"), step);
+        self.push(say(about, "open the target, which must be no link"), step);
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.
@@ -144,9 +144,14 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Skip(count(&rest)),
             out: self.target,
         };
-        self.push(format!("{about}: open it, if it is there"), step);
+        self.push(say(about, "open it, if it is there"), step);
         self.extend(rest);
     }
+}
+
+/// `about: what`. Most of what a plan takes to make is such words: no formatter, and no growing.
+pub(super) fn say(about: &str, what: &str) -> String {
+    [about, ": ", what].concat()
 }
 
 /// How many steps to leave out. A list here has fewer than thirty.

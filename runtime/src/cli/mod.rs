@@ -27,7 +27,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{Error, ErrorKind, Result};
 use context::Context;
@@ -100,7 +100,7 @@ const COMMANDS: &[(&str, &str, Act)] = &[
 
 /// The program: parses the command line, acts, and turns a failure into one line and a status.
 pub fn main() -> ExitCode {
-    let globals = match parse::<Globals>(std::env::args_os(), help()) {
+    let globals = match globals() {
         Ok(globals) => globals,
         Err(status) => return status,
     };
@@ -140,13 +140,14 @@ fn finish(outcome: Result<u8>, context: Option<&Context>) -> ExitCode {
     }
 }
 
-/// Parses, or prints help or what is wrong and gives the status to end with.
-fn parse<P: Parser>(
-    words: impl IntoIterator<Item = OsString>,
-    help: String,
-) -> std::result::Result<P, ExitCode> {
-    let parsed = P::command().after_help(help).try_get_matches_from(words);
-    parsed.and_then(|mut matches| P::from_arg_matches_mut(&mut matches)).map_err(|error| {
+/// Parses the global options, or prints help or what is wrong and gives the status to end with.
+fn globals() -> std::result::Result<Globals, ExitCode> {
+    // The list of commands is made only when it may be shown.
+    let parsed = Globals::command()
+        .try_get_matches()
+        .or_else(|_| Globals::command().after_help(help()).try_get_matches())
+        .and_then(|mut matches| Globals::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| {
         // A closed pipe to the reader of the help is no failure of ours.
         let _ = error.print();
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
