@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use cofferdam_caps::Sets;
-use cofferdam_cgroup::{Limits, devices};
+use cofferdam_cgroup::{Limits, Schemata, devices};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::selinux::Context;
 use cofferdam_mountfs::RootFs;
@@ -46,6 +46,8 @@ pub struct Container {
     pub mount_label: Option<Context>,
     /// The control group.
     pub cgroup: CgroupPlan,
+    /// Its class of cache and memory bandwidth.
+    pub rdt: Option<Rdt>,
     /// `sethostname(2)`.
     pub hostname: Option<String>,
     /// `setdomainname(2)`.
@@ -56,6 +58,19 @@ pub struct Container {
     pub net_devices: Vec<Move>,
     /// Which system calls it may make.
     pub seccomp: Option<Seccomp>,
+}
+
+/// The resctrl group of a container (`linux.intelRdt`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rdt {
+    /// The class; the container's id where the config names none.
+    pub class: Option<String>,
+    /// The shares, one write after the other.
+    pub schemata: Vec<Schemata>,
+    /// Whether a group of its own measures.
+    pub monitor: bool,
+    /// Fields that ask for an event, and the event.
+    pub events: Vec<(&'static str, &'static str)>,
 }
 
 /// The system call filter of a container.

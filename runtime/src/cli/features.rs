@@ -88,7 +88,7 @@ fn features() -> Result<Value> {
             "seccomp": seccomp()?,
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": { "modes": words(MemoryPolicyMode::WORDS), "flags": words(MemoryPolicyFlag::WORDS) },
             "netDevices": { "enabled": true },
             "mountExtensions": { "idmap": { "enabled": idmap()? } },

@@ -7,6 +7,7 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod rdt;
 mod resources;
 mod scheduling;
 mod seccomp;
@@ -40,6 +41,7 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
         rootfs: mounts::lower(bundle, linux, mount_label.as_ref(), &namespaces)?,
         mount_label,
         cgroup: resources::lower(linux, id)?,
+        rdt: rdt::lower(linux)?,
         new_namespaces: namespaces.new,
         join_namespaces: namespaces.join,
         ids: namespaces.ids,

@@ -240,3 +240,15 @@ fn names_that_are_no_capabilities_are_left_out() {
     assert!(ended.stderr.contains("CAP_OTHER"), "{ended:?}");
     ended.good();
 }
+
+#[test]
+fn a_class_of_caches_needs_a_processor_that_has_them() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    if fs::read_to_string("/proc/self/mountinfo").unwrap().contains("- resctrl ") {
+        eprintln!("skipped: resctrl is mounted here, whose absence is to be told");
+        return;
+    }
+    bundle.config["linux"]["intelRdt"] = json!({ "closID": "gold" });
+    let line = bundle.run().bad(1);
+    assert!(line.contains("linux.intelRdt: no resctrl file system is mounted; `mount -t resctrl"), "{line}");
+}
