@@ -175,6 +175,9 @@ pub struct CgroupPlan {
     pub path: String,
     /// Whether the config names the path. A caller without rights may be left where it is when it does not.
     pub named: bool,
+    /// Whether the place is the runtime's to choose: below the root, or for a caller without rights below what was
+    /// delegated to it.
+    pub relative: bool,
     /// What is written before the container is born in it.
     pub limits: Limits,
     /// Which devices may be used: the rules in the config's order, the last that fits wins.

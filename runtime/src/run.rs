@@ -33,7 +33,7 @@ use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
 pub(crate) use child::{Additions, Surroundings, begin, credentials, home, keyring, plan, working_directory};
 pub(crate) use confine::{Confined, confirm, require_selinux};
-pub(crate) use control::{Control, Place, Site};
+pub(crate) use control::{Control, Place, Site, place_of};
 pub(crate) use limits::lower as lower_limits;
 pub(crate) use outside::Outside;
 pub(crate) use rdt::{join as join_rdt, remove as remove_rdt};

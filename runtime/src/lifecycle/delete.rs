@@ -88,7 +88,7 @@ fn unread(directory: &Directory<'_>) -> Result<Record> {
         created: now(),
         owner: process::effective_uid(),
         init: None,
-        cgroup: Some((cgroup.path, 0)),
+        cgroup: Some((run::place_of(&cgroup)?, 0)),
         rdt: None,
         config_at_start: false,
         poststop: Vec::new(),

@@ -13,8 +13,9 @@ use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     let named = linux.cgroups_path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
-    let mut plan =
-        CgroupPlan { path: path(linux, id)?, named, limits: Limits::default(), devices: Vec::new() };
+    let relative = !linux.cgroups_path.as_ref().is_some_and(|path| path.is_absolute());
+    let path = path(linux, id)?;
+    let mut plan = CgroupPlan { path, named, relative, limits: Limits::default(), devices: Vec::new() };
     if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
         plan.devices = device_rules(resources)?;
