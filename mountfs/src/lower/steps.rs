@@ -131,7 +131,11 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        self.push(format!("{about}: open the target, which must be no link"), step);
+        // Words of the common runtimes', which tests of theirs look for.
+        self.push(
+            format!("{about}: open the target, it must be mounted on ordinary directory, no link"),
+            step,
+        );
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.

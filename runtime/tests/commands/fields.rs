@@ -252,3 +252,16 @@ fn a_class_of_caches_needs_a_processor_that_has_them() {
     let line = bundle.run().bad(1);
     assert!(line.contains("linux.intelRdt: no resctrl file system is mounted; `mount -t resctrl"), "{line}");
 }
+
+/// A node of the config is made under a list that does not name it, and is of no use then.
+#[test]
+fn nodes_are_made_whatever_the_rules_are() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["linux"]["devices"] = json!([{ "path": "/dev/own", "type": "c", "major": 10, "minor": 666,
+        "fileMode": 0o666, "uid": 3, "gid": 4 }]);
+    bundle.config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
+    bundle.script("stat -c '%F %a %u:%g %t:%T' /dev/own; cat /dev/own");
+    let ended = bundle.run();
+    assert_eq!(ended.stdout, "character special file 666 3:4 a:29a\n", "{ended:?}");
+    assert!(ended.stderr.contains("Operation not permitted"), "{ended:?}");
+}
