@@ -110,6 +110,8 @@ pub struct Process {
     pub gid: u32,
     /// Supplementary group ids in the container.
     pub groups: Vec<u32>,
+    /// Whether it keeps the caller's groups, and has no others.
+    pub keep_groups: bool,
     /// The mask of new files' permissions.
     pub umask: Option<u32>,
     /// Whether it gets a terminal of its own.

@@ -42,6 +42,10 @@ pub(super) struct Steps<'plan> {
 /// A step with its reason, before it is in the plan.
 pub(super) type Entry = (String, Step);
 
+/// What a place must be that other parts of the system rely on, in the words that tests of the common runtimes look
+/// for.
+const ORDINARY: &str = ", it must be mounted on ordinary directory, no link";
+
 impl<'plan> Steps<'plan> {
     pub(super) fn new(plan: &'plan mut Plan, host: Host) -> Result<Self> {
         let root_slot = plan.slot()?;
@@ -114,7 +118,8 @@ impl<'plan> Steps<'plan> {
         } else {
             Step::EnsureFile { root, path, out }
         };
-        self.push(format!("{about}: open the target"), step);
+        let strict = if place.is_strict() { ORDINARY } else { "" };
+        self.push(format!("{about}: open the target{strict}"), step);
         if place.is_strict() {
             self.close(about, out);
             self.reopen_strictly(about, place);
@@ -131,11 +136,7 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        // Words of the common runtimes', which tests of theirs look for.
-        self.push(
-            format!("{about}: open the target, it must be mounted on ordinary directory, no link"),
-            step,
-        );
+        self.push(format!("{about}: open the target{ORDINARY}"), step);
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.

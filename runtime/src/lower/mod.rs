@@ -89,5 +89,8 @@ pub(crate) fn limits(resources: &crate::spec::LinuxResources) -> Result<cofferda
     resources::limits(resources)
 }
 
+#[cfg(feature = "cli")]
+pub(crate) use process::KEEP_GROUPS;
+
 #[cfg(test)]
 mod tests;

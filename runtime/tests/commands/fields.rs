@@ -265,3 +265,22 @@ fn nodes_are_made_whatever_the_rules_are() {
     assert_eq!(ended.stdout, "character special file 666 3:4 a:29a\n", "{ended:?}");
     assert!(ended.stderr.contains("Operation not permitted"), "{ended:?}");
 }
+
+/// By the annotation that podman writes for `--group-add keep-groups`.
+#[test]
+fn groups_of_the_caller_are_kept_when_asked_for() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.script(
+        "while read name value; do test $name = Groups: && echo $value; done < /proc/self/status; true",
+    );
+    let groups = |bundle: &Bundle| {
+        bundle.write();
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--groups", "3,77", super::bundle::RUNTIME, "--root"]).arg(bundle.path("state"));
+        let output = command.args(["run", bundle.id()]).current_dir(bundle.path("")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(groups(&bundle), "\n");
+    bundle.config["annotations"] = json!({ "run.oci.keep_original_groups": "1" });
+    assert_eq!(groups(&bundle), "3 77\n");
+}
