@@ -42,6 +42,10 @@ pub(super) struct Steps<'plan> {
 /// A step with its reason, before it is in the plan.
 pub(super) type Entry = (String, Step);
 
+/// The opening of a place that other parts of the system rely on, in the words that tests of the common runtimes
+/// look for.
+const STRICTLY: &str = "open the target, it must be mounted on ordinary directory, no link";
+
 impl<'plan> Steps<'plan> {
     pub(super) fn new(plan: &'plan mut Plan, host: Host) -> Result<Self> {
         let root_slot = plan.slot()?;
@@ -114,7 +118,8 @@ impl<'plan> Steps<'plan> {
         } else {
             Step::EnsureFile { root, path, out }
         };
-        self.push(say(about, "open the target"), step);
+        let what = if place.is_strict() { STRICTLY } else { "open the target" };
+        self.push(say(about, what), step);
         if place.is_strict() {
             self.close(about, out);
             self.reopen_strictly(about, place);
@@ -131,7 +136,7 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        self.push(say(about, "open the target, which must be no link"), step);
+        self.push(say(about, STRICTLY), step);
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.

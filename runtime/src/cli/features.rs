@@ -88,7 +88,7 @@ fn features() -> Result<Value> {
             "seccomp": seccomp()?,
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": { "modes": words(MemoryPolicyMode::WORDS), "flags": words(MemoryPolicyFlag::WORDS) },
             "netDevices": { "enabled": true },
             "mountExtensions": { "idmap": { "enabled": idmap()? } },
@@ -96,7 +96,7 @@ fn features() -> Result<Value> {
         "annotations": {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": [crate::lower::KEEP_GROUPS],
     }))
 }
 

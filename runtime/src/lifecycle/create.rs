@@ -112,12 +112,12 @@ impl Runtime {
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
         run::require_selinux(container.mount_label.as_ref())?;
-        let outside = Outside::prepare(&container, handover)?;
+        let outside = Outside::prepare(&container, id, handover)?;
         self.sweep(id)?;
         // What was left half made is gone with the parents that were made for it; nothing of this one is there yet.
         let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
         let directory = self.root.create(id)?;
-        let record = record(&container, id, site.place().cloned());
+        let record = Record { rdt: outside.rdt(), ..record(&container, id, site.place().cloned()) };
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
         // finds it.
@@ -256,6 +256,7 @@ fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -
         owner: process::effective_uid(),
         init: None,
         cgroup,
+        rdt: None,
         config_at_start: !container.hooks.poststart.is_empty() || container.process.label.is_some(),
         poststop: container.hooks.poststop.clone(),
     }

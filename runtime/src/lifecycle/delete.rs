@@ -10,7 +10,7 @@ use cofferdam_sys::socket::peer_pid;
 use super::{Runtime, Warn, kill, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
-use crate::run::Control;
+use crate::run::{self, Control};
 use crate::state::{Directory, Locked, Record, State, Status, VERSION, now};
 use crate::{ContainerId, Error, ErrorKind, Result, hooks};
 
@@ -88,7 +88,8 @@ fn unread(directory: &Directory<'_>) -> Result<Record> {
         created: now(),
         owner: process::effective_uid(),
         init: None,
-        cgroup: Some((cgroup.path, 0)),
+        cgroup: Some((run::place_of(&cgroup)?, 0)),
+        rdt: None,
         config_at_start: false,
         poststop: Vec::new(),
     })
@@ -109,6 +110,7 @@ fn remove_all(directory: Locked<'_>, record: &Record, control: Control) -> Resul
     control.remove().map_err(|error| {
         Error::new(ErrorKind::System, format!("remove the cgroup of container {}: {error}", record.id))
     })?;
+    record.rdt.as_ref().map_or(Ok(()), run::remove_rdt)?;
     directory.remove()
 }
 

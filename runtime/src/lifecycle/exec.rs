@@ -152,6 +152,7 @@ impl Runtime {
         drop(initial);
         let mut spawning = spawned?;
         control.admit(spawning.pid())?;
+        record.rdt.as_ref().map_or(Ok(()), |rdt| run::join_rdt(rdt, spawning.pid()))?;
         run::prepare_child(&process, spawning.pid(), warn)?;
         spawning.release().map_err(failed)?;
         let pid = spawning.pid();

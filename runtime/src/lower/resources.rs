@@ -8,16 +8,19 @@ use cofferdam_cgroup::{CpuMax, Limits};
 use super::devices;
 
 use crate::container::CgroupPlan;
-use crate::spec::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+use crate::spec::{
+    Linux, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
+};
 use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     let named = linux.cgroups_path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
-    let mut plan =
-        CgroupPlan { path: path(linux, id)?, named, limits: Limits::default(), devices: Vec::new() };
+    let relative = !linux.cgroups_path.as_ref().is_some_and(|path| path.is_absolute());
+    let path = path(linux, id)?;
+    let mut plan = CgroupPlan { path, named, relative, limits: Limits::default(), devices: Vec::new() };
     if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
-        plan.devices = device_rules(resources)?;
+        plan.devices = device_rules(resources, &linux.devices)?;
     }
     Ok(plan)
 }
@@ -127,8 +130,9 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
 }
 
 /// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
-/// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
-fn device_rules(resources: &LinuxResources) -> Result<Vec<rules::Rule>> {
+/// "Default Devices"), its pseudo-terminals included. Nodes that the config asks for can be made, and used as far as
+/// its own rules say. No rules in the config mean no filter.
+fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec<rules::Rule>> {
     let mut rules: Vec<rules::Rule> =
         resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
     if !rules.is_empty() {
@@ -138,6 +142,12 @@ fn device_rules(resources: &LinuxResources) -> Result<Vec<rules::Rule>> {
             major: Some(major),
             minor,
             access: rules::Access::ALL,
+        }));
+        let number = |value: i64| u32::try_from(value).ok();
+        // What is no device, or no number, is for who makes the nodes to say.
+        rules.extend(nodes.iter().filter_map(|node| {
+            let (major, minor) = (Some(number(node.major)?), Some(number(node.minor)?));
+            rules::Rule::new(true, node.typ.as_str(), major, minor, "m").ok()
         }));
     }
     Ok(rules)

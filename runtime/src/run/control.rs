@@ -47,6 +47,7 @@ impl Site {
     /// Looks for the place; there is none when there will be no cgroup.
     pub(crate) fn find(plan: &CgroupPlan) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(start)?;
+        let path = placed(plan, &hierarchy);
         let holds = hierarchy.v2().is_some() || hierarchy.v1_of("freezer").is_some();
         if !holds && plan.limits == Limits::default() && plan.devices.is_empty() {
             return Ok(Self { hierarchy, place: None });
@@ -54,8 +55,8 @@ impl Site {
         let missing = |parent: &&Path| {
             !parent.as_os_str().is_empty() && !points(&hierarchy).any(|point| point.join(parent).is_dir())
         };
-        let made = Path::new(&plan.path).ancestors().skip(1).take_while(missing).count();
-        Ok(Self { hierarchy, place: Some((plan.path.clone(), made)) })
+        let made = Path::new(&path).ancestors().skip(1).take_while(missing).count();
+        Ok(Self { hierarchy, place: Some((path, made)) })
     }
 
     /// The place, to be kept before the cgroup is made.
@@ -79,10 +80,10 @@ impl Control {
         let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
         let needed = controllers(plan, &hierarchy);
         let usual = needed.iter().chain(usual(&hierarchy)).collect::<Controllers>();
-        let made = match AnyCgroup::create(&hierarchy, &plan.path, &usual) {
+        let made = match AnyCgroup::create(&hierarchy, &place.0, &usual) {
             // Nothing that the config asks for needs them: a caller may have only a part of the hierarchy.
             Err(error) if usual != needed && error.kind() != CgroupErrorKind::AlreadyExists => {
-                AnyCgroup::create(&hierarchy, &plan.path, &needed)
+                AnyCgroup::create(&hierarchy, &place.0, &needed)
             }
             made => made,
         };
@@ -271,6 +272,28 @@ impl Control {
                 .with_hint("this needs a cgroup hierarchy that the caller may write")
         })
     }
+}
+
+/// Where the cgroup of a plan is.
+pub(crate) fn place_of(plan: &CgroupPlan) -> Result<String> {
+    Hierarchy::detect().map(|hierarchy| placed(plan, &hierarchy)).map_err(start)
+}
+
+/// The same, on this layout. What was delegated to a caller without rights is mostly the parent of the cgroup
+/// that it is in: controllers cannot be enabled in one that has processes.
+fn placed(plan: &CgroupPlan, hierarchy: &Hierarchy) -> String {
+    let delegated = || {
+        let own = hierarchy.own_position().ok()?;
+        let root = Cgroup::root(hierarchy).ok()?;
+        let mut candidates = [own.parent(), Some(own.as_path())].into_iter().flatten();
+        let found = candidates.find(|path| {
+            let delegation = root.open(path).and_then(|cgroup| cgroup.delegation());
+            delegation.is_ok_and(|delegation| delegation.create && delegation.migrate)
+        })?;
+        Some(found.join(&plan.path).to_str()?.to_owned())
+    };
+    let ask = plan.relative && matches!(hierarchy, Hierarchy::Unified(_)) && !is_root_of_machine();
+    ask.then(delegated).flatten().unwrap_or_else(|| plan.path.clone())
 }
 
 fn is_denied(error: &cofferdam_cgroup::Error) -> bool {

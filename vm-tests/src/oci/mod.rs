@@ -12,6 +12,7 @@ mod filesystem;
 mod hooks;
 mod lifecycle;
 mod namespaces;
+mod net_devices;
 mod process;
 mod refused;
 mod seccomp;
@@ -31,6 +32,7 @@ pub const TESTS: &[&[Test]] = &[
     hooks::TESTS,
     lifecycle::TESTS,
     namespaces::TESTS,
+    net_devices::TESTS,
     process::TESTS,
     refused::TESTS,
     seccomp::TESTS,
