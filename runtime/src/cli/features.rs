@@ -96,7 +96,7 @@ fn features() -> Result<Value> {
         "annotations": {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.criu.config"],
     }))
 }
 
