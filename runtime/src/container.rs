@@ -73,6 +73,14 @@ pub struct Rdt {
     pub events: Vec<(&'static str, &'static str)>,
 }
 
+impl Container {
+    /// Whether it is in the host's cgroup namespace, where its own cgroup is shown in the place of the root.
+    pub(crate) fn shares_cgroups(&self) -> bool {
+        let joined = self.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
+        !joined && !self.new_namespaces.contains(Namespaces::CGROUP)
+    }
+}
+
 /// The system call filter of a container.
 #[derive(Debug, Clone)]
 pub struct Seccomp {

@@ -9,6 +9,7 @@ pub mod bundle;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod container;
+mod criu;
 pub mod error;
 pub mod hooks;
 pub mod id;

@@ -87,6 +87,16 @@ pub struct Child {
 }
 
 impl Child {
+    /// A child of the caller's that another process has made for it (`CLONE_PARENT`).
+    ///
+    /// It must not have been waited for, or its number may be another process's by now.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is no such process; `EMFILE` for want of descriptors.
+    pub fn adopt(pid: i32) -> Result<Self> {
+        Ok(Self { pid, pidfd: process::pidfd_open(pid)? })
+    }
+
     /// Its process id in the caller's PID namespace.
     pub fn pid(&self) -> i32 {
         self.pid

@@ -127,7 +127,7 @@ pub enum Verdict {
 /// A test as `guest list` prints it, one JSON array of these; runs on any machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestInfo {
-    /// `integration`, `escape` or `selftest` (the lab's own; never in a normal run).
+    /// `integration`, `escape`, `checkpoint` (a run asks for it) or `selftest` (the lab's own).
     pub suite: String,
     /// The test's name, unique over all suites.
     pub name: String,

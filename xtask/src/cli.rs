@@ -60,6 +60,8 @@ pub enum Suite {
     Escape,
     /// Both.
     All,
+    /// Checkpoint and restore, with the criu of this machine; not among `all`.
+    Checkpoint,
     /// The lab's own self-tests.
     #[value(hide = true)]
     Selftest,

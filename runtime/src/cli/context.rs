@@ -15,12 +15,14 @@ pub(super) struct Context {
     pub(super) log: Log,
     /// Whether containers get no control group.
     pub(super) no_cgroup: bool,
+    /// The program that checkpoints and restores.
+    pub(super) criu: Option<PathBuf>,
 }
 
 impl Context {
     pub(super) fn new(globals: &Globals) -> Result<Self> {
         let log = Log::open(globals.log.as_deref(), globals.log_format, globals.debug)?;
-        let context = Self { root: globals.root.clone(), log, no_cgroup: false };
+        let context = Self { root: globals.root.clone(), log, no_cgroup: false, criu: globals.criu.clone() };
         let manager = globals.cgroup_manager.as_deref().unwrap_or("cgroupfs");
         let refused = if globals.systemd_cgroup {
             Some("--systemd-cgroup".to_owned())

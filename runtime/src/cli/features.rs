@@ -96,7 +96,7 @@ fn features() -> Result<Value> {
         "annotations": {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
-        "potentiallyUnsafeConfigAnnotations": [crate::lower::KEEP_GROUPS],
+        "potentiallyUnsafeConfigAnnotations": [crate::lower::KEEP_GROUPS, "org.criu.config"],
     }))
 }
 

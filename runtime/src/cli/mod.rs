@@ -2,6 +2,7 @@
 //!
 //! Only the command that was asked for is built, since an engine starts this program for every single step.
 
+mod checkpoint;
 mod context;
 mod create;
 mod delete;
@@ -9,12 +10,14 @@ mod events;
 mod exec;
 mod features;
 mod hardened;
+mod image;
 mod kill;
 mod list;
 mod log;
 mod pause;
 mod plan;
 mod ps;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -27,6 +30,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind as ErrorKindOfClap;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{Error, ErrorKind, Result};
@@ -57,8 +61,8 @@ struct Globals {
     /// Ignored: what the caller may do is found out.
     #[arg(long, value_name = "BOOL", hide = true)]
     rootless: Option<String>,
-    /// Ignored: nothing is checkpointed by this build.
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// The program that checkpoints and restores [default: `criu` of `PATH`].
+    #[arg(long, value_name = "FILE")]
     criu: Option<PathBuf>,
     /// Print the version.
     #[arg(short, short_alias = 'V', long)]
@@ -94,8 +98,8 @@ const COMMANDS: &[(&str, &str, Act)] = &[
     ("spec", "Write a config.json to begin with", spec::act),
     ("features", "Print what this build and this kernel can do, as JSON", features::act),
     ("plan", "Print what `run` would do, and do nothing", plan::act),
-    ("checkpoint", "Not supported by this build", refuse),
-    ("restore", "Not supported by this build", refuse),
+    ("checkpoint", "Write a container's processes to an image, with criu", checkpoint::act),
+    ("restore", "Make a container of an image, with criu", restore::act),
 ];
 
 /// The program: parses the command line, acts, and turns a failure into one line and a status.
@@ -160,6 +164,10 @@ fn arguments<P: Parser>(words: &[OsString]) -> Result<P> {
         if error.use_stderr() {
             let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
+            // The words that an engine asks for options with: it gives one without its value.
+            let valueless =
+                error.kind() == ErrorKindOfClap::InvalidValue && text.contains("none was supplied");
+            let text = if valueless { &format!("flag needs an argument: {text}") } else { text };
             return Error::new(ErrorKind::Usage, text.trim_end().replace("\n\n", "\n").replace('\n', " "));
         }
         let _ = error.print();
@@ -171,9 +179,4 @@ fn help() -> String {
     let lines = COMMANDS.iter().map(|(name, about, _)| format!("  {name:<11} {about}\n"));
     let lines: String = lines.collect();
     format!("Commands:\n{lines}\n`cofferdam COMMAND --help` has the options of each.")
-}
-
-fn refuse(_: &Context, words: &[OsString]) -> Result<u8> {
-    let name = words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Err(Error::new(ErrorKind::Unsupported, format!("{name}: not supported by this build")))
 }

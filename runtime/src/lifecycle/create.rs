@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_cgroup::Limits;
 use cofferdam_mountfs::{Host, Prepared, RootSource};
-use cofferdam_ns::{Isolation, Namespaces, NsKind};
+use cofferdam_ns::Isolation;
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 use cofferdam_sys::spawn::Spawning;
@@ -187,9 +187,7 @@ impl Runtime {
 
 /// Opens the root and the sources of its mounts. The cgroup is one of them where no namespace shows it.
 fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
-    let own = container.new_namespaces.contains(Namespaces::CGROUP);
-    let joined = container.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
-    if !own && !joined {
+    if container.shares_cgroups() {
         container.rootfs.cgroups = Some(control.directories());
     }
     // An engine without rights starts the runtime in a user namespace, and the config asks for no other.
@@ -244,7 +242,7 @@ pub(super) fn announce(
     Ok(record)
 }
 
-fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -> Record {
+pub(super) fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -> Record {
     Record {
         version: VERSION,
         id: id.to_string(),

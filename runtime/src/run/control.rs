@@ -66,11 +66,28 @@ impl Site {
 }
 
 impl Control {
-    /// Makes the cgroup, its limits and its device rules.
+    /// Makes the cgroup, its limits and its device rules, as [`Control::make`] and [`Control::limit`] do.
+    pub(crate) fn create(
+        plan: &CgroupPlan,
+        site: Site,
+        id: &ContainerId,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
+        let control = Self::make(plan, site, id, warn)?;
+        match control.limit(plan) {
+            Ok(()) => Ok(control),
+            Err(error) => Err(match control.cgroup.map_or(Ok(()), AnyCgroup::delete) {
+                Ok(()) => error,
+                Err(cleanup) => error.with_cleanup(cleanup),
+            }),
+        }
+    }
+
+    /// Makes the cgroup without a limit, but with the controllers that its limits will need.
     ///
     /// Who is not the machine's root, and asks neither for a place nor for a limit, goes on in its own cgroup
     /// when it may make none: device rules are made of rights that such a caller does not have.
-    pub(crate) fn create(
+    pub(crate) fn make(
         plan: &CgroupPlan,
         site: Site,
         id: &ContainerId,
@@ -111,13 +128,54 @@ impl Control {
             }
             _ => start(error),
         })?;
-        match configure(&cgroup, plan) {
-            Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place) }),
-            Err(error) => Err(match cgroup.delete() {
-                Ok(()) => start(error),
-                Err(cleanup) => start(error).with_cleanup(cleanup),
-            }),
-        }
+        Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place) })
+    }
+
+    /// Writes the limits and the device rules of a config.
+    pub(crate) fn limit(&self, plan: &CgroupPlan) -> Result<()> {
+        self.cgroup.as_ref().map_or(Ok(()), |cgroup| configure(cgroup, plan)).map_err(start)
+    }
+
+    /// The directory whose `cgroup.freeze` or `freezer.state` stops the processes, where there is one.
+    pub(crate) fn freezer(&self) -> Option<PathBuf> {
+        let (path, _) = self.cgroup.as_ref().and(self.place.as_ref())?;
+        let v1 = self.hierarchy.v1_of("freezer").map(|mount| mount.mount.point.join(path));
+        let v2 = self.hierarchy.v2().map(|mount| mount.point.join(path));
+        let there = |file: &'static str| move |directory: &PathBuf| directory.join(file).exists();
+        v1.filter(there("freezer.state")).or(v2.filter(there("cgroup.freeze")))
+    }
+
+    /// The places of the container's cgroups by a controller of each hierarchy that has one: of v2, by an empty name.
+    pub(crate) fn roots(&self) -> Vec<(String, String)> {
+        let Some((path, _)) = self.cgroup.as_ref().and(self.place.as_ref()) else { return Vec::new() };
+        let v2 = self.hierarchy.v2().map(|mount| (String::new(), mount.point.join(path)));
+        let v1 = self.hierarchy.v1().iter().flat_map(|mount| {
+            let names = mount.controllers.iter().map(str::to_owned);
+            names.map(|name| (name, mount.mount.point.join(path)))
+        });
+        let there = v2.into_iter().chain(v1).filter(|(_, directory)| directory.is_dir());
+        there.map(|(controller, _)| (controller, format!("/{path}"))).collect()
+    }
+
+    /// Whether a process is in the container's cgroups, or below them, in every hierarchy in which it has one.
+    pub(crate) fn holds(&self, pid: i32) -> Result<bool> {
+        let Some((path, _)) = self.cgroup.as_ref().and(self.place.as_ref()) else { return Ok(true) };
+        let file = format!("/proc/{pid}/cgroup");
+        let text = std::fs::read_to_string(&file);
+        let text = text.map_err(|error| system(format!("read {file}: {error}")))?;
+        let own = Path::new(path);
+        let has_one = |controllers: &str| {
+            let controller = controllers.split(',').next().unwrap_or_default();
+            match self.hierarchy.v1_of(controller) {
+                Some(mount) => mount.mount.point.join(path).is_dir(),
+                None => controllers.is_empty() && self.hierarchy.v2().is_some(),
+            }
+        };
+        Ok(text.lines().all(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, at) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+            !has_one(controllers) || Path::new(at.trim_start_matches('/')).starts_with(own)
+        }))
     }
 
     /// The cgroup of a container that was made before; none when it is gone.

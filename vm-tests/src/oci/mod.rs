@@ -5,6 +5,7 @@
 
 mod apparmor;
 mod cgroups;
+mod checkpoint;
 mod commands;
 mod exec;
 mod features;
@@ -25,6 +26,7 @@ use crate::registry::Test;
 pub const TESTS: &[&[Test]] = &[
     apparmor::TESTS,
     cgroups::TESTS,
+    checkpoint::TESTS,
     commands::TESTS,
     exec::TESTS,
     features::TESTS,

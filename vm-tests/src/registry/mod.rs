@@ -23,6 +23,8 @@ pub enum Suite {
     Integration,
     /// What should be impossible, is.
     Escape,
+    /// Checkpoint and restore, which take criu in the guest. Part of a run that asks for it.
+    Checkpoint,
     /// The lab's own: guests that misbehave on purpose. Never part of a normal run.
     Selftest,
 }
@@ -33,6 +35,7 @@ impl Suite {
         match self {
             Self::Integration => "integration",
             Self::Escape => "escape",
+            Self::Checkpoint => "checkpoint",
             Self::Selftest => "selftest",
         }
     }
@@ -80,6 +83,11 @@ impl Test {
         run: Run,
     ) -> Self {
         Self { oci: true, modes, ..Self::new(Suite::Escape, name, about, run) }
+    }
+
+    /// A test of checkpoint and restore.
+    pub const fn checkpoint(name: &'static str, about: &'static str, run: Run) -> Self {
+        Self { oci: true, ..Self::new(Suite::Checkpoint, name, about, run) }
     }
 
     /// A test of the lab itself.

@@ -13,6 +13,7 @@ use crate::kernels::{self, Cache, Kernel, KernelPath, KernelSpec, KernelTree, Wa
 use crate::lab::build::{self, GuestPrograms};
 use crate::lab::cancel::Cancel;
 use crate::lab::collect::Collector;
+use crate::lab::criu;
 use crate::lab::guest::{self, Host};
 use crate::lab::limits::Limits;
 use crate::lab::plan::{Plan, plan};
@@ -51,13 +52,18 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
         output::print(listing(&tests))?;
         return Ok(0);
     }
-    let runtime = match foreign {
+    let mut runtime = match foreign {
         Some(runtime) => runtime,
         // The release program takes its time to build: only for tests that start containers with it.
         None if tests.iter().all(|test| !test.oci) => Runtime::none(),
         None => Runtime::own(&build::dist(workspace)?),
     };
-    let results = boot_and_run(workspace, args, &wanted, &tests, &programs, &runtime)?;
+    let missing = match args.suite {
+        Suite::Checkpoint => criu::pack(&mut runtime)?,
+        _ => None,
+    };
+    let lab = Lab { programs: &programs, runtime: &runtime, missing: missing.as_deref() };
+    let results = boot_and_run(workspace, args, &wanted, &tests, &lab)?;
     let summary = report::matrix::text(&results);
     if args.json {
         eprintln!("{summary}\n{}", results.totals());
@@ -68,16 +74,26 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
     Ok(results.exit())
 }
 
+/// What is placed in guests, and what is missing for any test to run.
+struct Lab<'a> {
+    programs: &'a GuestPrograms,
+    runtime: &'a Runtime,
+    missing: Option<&'a str>,
+}
+
 fn boot_and_run(
     workspace: &Workspace,
     args: &VmTest,
     wanted: &[Wanted],
     tests: &[TestInfo],
-    programs: &GuestPrograms,
-    runtime: &Runtime,
+    lab: &Lab<'_>,
 ) -> Result<Results> {
     let started = Instant::now();
-    let plan = plan(tests, args.cgroup.map(Cgroup::name));
+    let Lab { programs, runtime, missing } = *lab;
+    let mut plan = plan(tests, args.cgroup.map(Cgroup::name));
+    if let Some(missing) = missing {
+        plan.exclude_all(missing);
+    }
     let out = args.out.clone().unwrap_or_else(|| workspace.target.join("vm-test/report"));
     let consoles = prepare_out(&out)?;
     let mut needed = vec![Tool::Qemu];
@@ -210,7 +226,7 @@ fn is_full(args: &VmTest, kernels: &[Kernel]) -> Result<bool> {
     let has = |spec: &KernelSpec| kernels.iter().any(|kernel| kernel.series == spec.series);
     Ok(args.filter.is_none()
         && args.runtime.is_none()
-        && args.suite != Suite::Selftest
+        && !matches!(args.suite, Suite::Selftest | Suite::Checkpoint)
         && defaults.iter().all(has))
 }
 

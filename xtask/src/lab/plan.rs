@@ -97,6 +97,15 @@ pub struct Plan {
 /// What a guest needs to have the scratch disk and its file system; kernels have some of them built in.
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
+impl Plan {
+    /// Takes everything out for one reason.
+    pub fn exclude_all(&mut self, reason: &str) {
+        let layouts = self.groups.drain(..).flat_map(|group| group.layouts);
+        let cases = layouts.flat_map(|cases| cases.shared.into_iter().chain(cases.fresh));
+        self.excluded.extend(cases.map(|case| Excluded { case, reason: reason.to_owned() }));
+    }
+}
+
 #[derive(Default)]
 struct Building {
     modules: BTreeSet<String>,

@@ -23,9 +23,10 @@ pub fn select(tests: &[TestInfo], selection: &Selection<'_>) -> Vec<TestInfo> {
 
 fn fits(test: &TestInfo, selection: &Selection<'_>) -> bool {
     let suite = match selection.suite {
-        Suite::All => test.suite != "selftest",
+        Suite::All => !matches!(test.suite.as_str(), "selftest" | "checkpoint"),
         Suite::Integration => test.suite == "integration",
         Suite::Escape => test.suite == "escape",
+        Suite::Checkpoint => test.suite == "checkpoint",
         Suite::Selftest => test.suite == "selftest",
     };
     suite
@@ -103,6 +104,7 @@ mod tests {
             test("integration", "ns::pid", false),
             test("integration", "oci::exit", true),
             test("escape", "mask-peel", true),
+            test("checkpoint", "criu::all", true),
             test("selftest", "panic", false),
         ];
         let selection = Selection { suite, filter, foreign_runtime };
@@ -113,6 +115,7 @@ mod tests {
     fn a_suite_takes_its_own_tests() {
         assert_eq!(names(Suite::Integration, None, false), ["ns::pid", "oci::exit"]);
         assert_eq!(names(Suite::Escape, None, false), ["mask-peel"]);
+        assert_eq!(names(Suite::Checkpoint, None, false), ["criu::all"]);
         assert_eq!(names(Suite::Selftest, None, false), ["panic"]);
     }
 
