@@ -140,9 +140,10 @@ fn what_is_left_open_keeps_its_number() {
 
 #[test]
 fn a_child_of_another_maker_is_waited_for() {
-    let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+    let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
     let adopted = Child::adopt(child.id().cast_signed()).unwrap();
     assert_eq!(adopted.wait().unwrap(), Exit::Code(7));
+    assert_eq!(child.wait().unwrap_err().raw_os_error(), Some(libc::ECHILD), "it has been waited for");
     assert_eq!(Child::adopt(i32::MAX).unwrap_err(), Errno::ESRCH);
 }
 
