@@ -5,6 +5,7 @@ pub mod branch;
 pub mod controllers;
 pub mod cpuset;
 pub mod delegate;
+mod descend;
 pub mod devices;
 pub mod error;
 pub mod events;

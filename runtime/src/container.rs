@@ -16,6 +16,7 @@ use cofferdam_sys::rlimit::Rlimit;
 use cofferdam_sys::sched::{Attributes, IoClass};
 
 use crate::hooks::Hooks;
+use crate::systemd::ScopeName;
 
 /// Everything about a container that its start needs.
 #[derive(Debug, Clone)]
@@ -181,8 +182,10 @@ pub struct Terminal {
 /// The control group of a container.
 #[derive(Debug, Clone)]
 pub struct CgroupPlan {
-    /// The path below the roots of the hierarchies, without a leading `/`.
+    /// The path below the roots of the hierarchies, without a leading `/`; empty for a config that has only a scope.
     pub path: String,
+    /// The unit that systemd makes in its place, where it is to; none for a config that has a path.
+    pub scope: Option<ScopeName>,
     /// Whether the config names the path. A caller without rights may be left where it is when it does not.
     pub named: bool,
     /// Whether the place is the runtime's to choose: below the root, or for a caller without rights below what was

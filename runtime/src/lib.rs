@@ -18,9 +18,11 @@ mod lower;
 mod run;
 pub mod spec;
 pub mod state;
+mod systemd;
 
 pub use container::{CgroupPlan, Container, Process, Terminal};
 pub use error::{Error, ErrorKind, Result};
 pub use id::ContainerId;
-pub use lifecycle::Runtime;
+pub use lifecycle::{CgroupManager, Runtime};
 pub use lower::lower;
+pub use systemd::ScopeName;

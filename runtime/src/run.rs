@@ -47,7 +47,7 @@ pub(crate) fn launch<'plan>(
     container: &Container,
     isolation: &Isolation,
     plan: &'plan Plan,
-    control: &Control,
+    control: &mut Control,
     outside: &mut Outside,
     state: &State,
     warn: &mut dyn FnMut(&str),
@@ -55,6 +55,7 @@ pub(crate) fn launch<'plan>(
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
+    control.settle()?;
     // Kernel parameters of a device are among the child's first steps.
     outside.attach(container, isolation, spawning.pid())?;
     prepare_child(&container.process, spawning.pid(), warn)?;

@@ -31,12 +31,14 @@
 mod arrays;
 mod child;
 mod failure;
+mod placeholder;
 mod report;
 
 pub(crate) use child::{execute, make_ready};
 pub(crate) use report::announce;
 
 pub use failure::Failure;
+pub use placeholder::Placeholder;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};

@@ -84,7 +84,7 @@ fn features() -> Result<Value> {
         "linux": {
             "namespaces": namespaces(),
             "capabilities": caps,
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": seccomp()?,
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },

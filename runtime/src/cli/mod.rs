@@ -52,10 +52,10 @@ struct Globals {
     /// Write what is done step by step too.
     #[arg(long)]
     debug: bool,
-    /// Use systemd to make control groups (not supported by this build).
+    /// Have systemd make control groups, as `--cgroup-manager systemd`.
     #[arg(long)]
     systemd_cgroup: bool,
-    /// Who makes control groups: `cgroupfs`, or nobody: `disabled`.
+    /// Who makes control groups: `cgroupfs` (this program), `systemd`, or nobody: `disabled`.
     #[arg(long, value_name = "NAME")]
     cgroup_manager: Option<String>,
     /// Ignored: what the caller may do is found out.

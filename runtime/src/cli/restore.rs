@@ -8,7 +8,7 @@ use clap::Parser;
 use super::context::{Context, id};
 use super::{arguments, image};
 use crate::lifecycle::RestoreOptions;
-use crate::{Error, ErrorKind, Result};
+use crate::{CgroupManager, Error, ErrorKind, Result};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -58,7 +58,12 @@ pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
         let what = format!("--empty-ns {}: criu has this for network only", kind.escape_debug());
         return Err(Error::new(ErrorKind::Usage, what));
     }
-    if context.no_cgroup {
+    if context.cgroup_manager == CgroupManager::Systemd {
+        let what = "restore: a control group of systemd's is not supported by this build";
+        return Err(Error::new(ErrorKind::Unsupported, what)
+            .with_hint("give a path in linux.cgroupsPath, and --cgroup-manager cgroupfs"));
+    }
+    if context.cgroup_manager == CgroupManager::Disabled {
         let what = "restore: a control group is needed, which --cgroup-manager disabled forbids";
         return Err(Error::new(ErrorKind::Unsupported, what));
     }

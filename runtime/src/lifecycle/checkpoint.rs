@@ -132,7 +132,7 @@ impl Runtime {
         }
         require_root("checkpoint")?;
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
-        let control = Control::open(record.cgroup.as_ref())?;
+        let control = Control::of(&record)?;
         dump(id, &record, &bundle, &control, options)?;
         if options.leave_running || options.pre_dump {
             return Ok(());

@@ -65,7 +65,7 @@ impl Runtime {
         let (record, status) = look(&directory)?;
         if all {
             // Also of a container that has ended: without a PID namespace, others may be left.
-            return Control::open(record.cgroup.as_ref())?.signal_all(signal.number());
+            return Control::of(&record)?.signal_all(signal.number());
         }
         if status == Status::Stopped {
             return Err(wrong_status("container not running"));

@@ -27,7 +27,7 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 
 pub use crate::criu::{CgroupsMode, Switches};
 pub use checkpoint::{CheckpointOptions, ImageOptions};
-pub use create::CreateOptions;
+pub use create::{CgroupManager, CreateOptions};
 pub use exec::{ExecArgs, ExecOptions, ExecProcess};
 pub use kill::Signal;
 pub use list::Listed;

@@ -118,7 +118,7 @@ impl Runtime {
         self.sweep(id)?;
         let site = Site::find(&container.cgroup)?;
         let directory = self.root.create(id)?;
-        let record = record(&container, id, site.place().cloned());
+        let record = record(&container, id, &site);
         // From here on nothing is made before its place is written down.
         let saved = directory
             .save(&record)

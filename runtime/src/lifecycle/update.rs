@@ -17,7 +17,7 @@ impl Runtime {
         let directory = self.root.container(id)?.lock()?;
         match look(&directory)? {
             (_, Status::Stopped | Status::Creating) => Err(wrong_status("container not running")),
-            (record, _) => Control::open(record.cgroup.as_ref())?.update(&limits),
+            (record, _) => Control::of(&record)?.update(&limits),
         }
     }
 }

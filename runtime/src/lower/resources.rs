@@ -11,13 +11,15 @@ use crate::container::CgroupPlan;
 use crate::spec::{
     Linux, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
 };
+use crate::systemd::ScopeName;
 use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     let named = linux.cgroups_path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
     let relative = !linux.cgroups_path.as_ref().is_some_and(|path| path.is_absolute());
-    let path = path(linux, id)?;
-    let mut plan = CgroupPlan { path, named, relative, limits: Limits::default(), devices: Vec::new() };
+    let (path, scope) = place(linux, id)?;
+    let mut plan =
+        CgroupPlan { path, scope, named, relative, limits: Limits::default(), devices: Vec::new() };
     if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
         plan.devices = device_rules(resources, &linux.devices)?;
@@ -25,15 +27,16 @@ pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     Ok(plan)
 }
 
-/// `cgroupsPath` below the root of the hierarchy; `cofferdam/ID` when the config names none.
-fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
+/// `cgroupsPath` below the root of the hierarchy, `cofferdam/ID` when the config names none; and the scope that
+/// systemd would make. A config has one of the two, or both: who makes the cgroup is not the config's to say.
+fn place(linux: &Linux, id: &ContainerId) -> Result<(String, Option<ScopeName>)> {
     const FIELD: &str = "linux.cgroupsPath";
     let Some(path) = linux.cgroups_path.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
-        return Ok(format!("cofferdam/{id}"));
+        return Ok((format!("cofferdam/{id}"), Some(ScopeName::usual(id))));
     };
     let text = path.to_str().ok_or_else(|| Error::config(FIELD, "is not UTF-8"))?;
     if text.contains(':') {
-        return Err(Error::unsupported("linux.cgroupsPath in the systemd form `slice:prefix:name`"));
+        return Ok((String::new(), Some(ScopeName::parse(text)?)));
     }
     if path.components().any(|part| matches!(part, Component::ParentDir)) {
         return Err(Error::config(FIELD, "must not hold `..`"));
@@ -44,7 +47,7 @@ fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
     }
     // A relative path is the runtime's to place (runtime-spec, config-linux, "Cgroups Path").
     let prefix = if path.is_absolute() { "" } else { "cofferdam/" };
-    Ok(format!("{prefix}{}", parts.join("/")))
+    Ok((format!("{prefix}{}", parts.join("/")), ScopeName::plain(text)))
 }
 
 pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {

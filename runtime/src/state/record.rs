@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::systemd::Unit;
 use crate::{Error, ErrorKind, Result};
 
 /// The version of the format. One that adds fields which older programs may ignore keeps its number.
@@ -42,6 +43,9 @@ pub struct Record {
     /// The resctrl group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rdt: Option<RdtPlace>,
+    /// The unit that systemd has made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
     /// Whether the config asks for something that is done once the program runs: hooks, a label to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) config_at_start: bool,
@@ -105,6 +109,7 @@ impl Record {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::systemd::Manager;
 
     pub(crate) fn record() -> Record {
         Record {
@@ -119,6 +124,7 @@ pub(super) mod tests {
             init: Some(Init { pid: 1, start_time: 2, boot: "c".into() }),
             cgroup: Some(("cofferdam/box".into(), 1)),
             rdt: Some(RdtPlace { class: "/r/x".into(), made: true, monitor: None }),
+            unit: Some(Unit { name: "cofferdam-box.scope".into(), manager: Manager::System }),
             config_at_start: false,
             poststop: Vec::new(),
         }

@@ -14,4 +14,5 @@ mod options;
 mod own_binary;
 mod refusals;
 mod rootless;
+mod systemd;
 mod terminal;
