@@ -153,6 +153,9 @@ pub struct Needs {
     /// An ext4 scratch disk as `/dev/vda` (machine q35).
     #[serde(default)]
     pub disk: bool,
+    /// The programs and libraries of systemd; see `xtask/src/image/systemd.rs`.
+    #[serde(default)]
+    pub systemd: bool,
     /// A guest of its own for each mode, resumed from a snapshot.
     #[serde(default)]
     pub fresh: bool,

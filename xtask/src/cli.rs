@@ -62,6 +62,8 @@ pub enum Suite {
     All,
     /// Checkpoint and restore, with the criu of this machine; not among `all`.
     Checkpoint,
+    /// The runtime's systemd driver, in guests with systemd; not part of `all`.
+    Systemd,
     /// The lab's own self-tests.
     #[value(hide = true)]
     Selftest,

@@ -116,6 +116,13 @@ impl Test {
         self
     }
 
+    /// Needs the programs of systemd: one of the suite `systemd`, which a run must ask for.
+    #[must_use]
+    pub const fn systemd(mut self) -> Self {
+        self.wants.systemd = true;
+        self
+    }
+
     /// Needs a guest of its own for each mode.
     #[must_use]
     pub const fn fresh(mut self) -> Self {
@@ -166,6 +173,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         crate::oci::TESTS,
         crate::escapes::TESTS,
         crate::selftest::TESTS,
+        &[crate::systemd::TESTS],
     ]
     .into_iter()
     .flatten()

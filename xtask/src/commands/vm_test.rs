@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::support;
 use crate::cli::{Cgroup, Suite, VmTest};
+use crate::image;
 use crate::kernels::catalogue::Catalogue;
 use crate::kernels::{self, Cache, Kernel, KernelPath, KernelSpec, KernelTree, Wanted};
 use crate::lab::build::{self, GuestPrograms};
@@ -103,6 +104,12 @@ fn boot_and_run(
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let cache = Cache::open()?;
     let kernels = obtain(args, wanted, &cache)?;
+    let systemd = if plan.groups.iter().any(|group| group.config.systemd) {
+        tools::ensure(&[Tool::Apt, Tool::Keyring])?;
+        image::systemd::files(&single::options(&args.source), &cache)?
+    } else {
+        Vec::new()
+    };
     let qemu = Qemu::find(&cache)?;
     let chosen = support::accel(args.accel, kernels.first(), programs, &qemu, &consoles, &cache)?;
     let limits = Limits::new(chosen.accel, args.limit_ms);
@@ -126,6 +133,7 @@ fn boot_and_run(
         names: &collector.columns(),
         plan: &plan,
         programs,
+        systemd: &systemd,
         runtime,
         broken: args.break_defence.as_deref(),
         progress: &progress,
@@ -226,7 +234,7 @@ fn is_full(args: &VmTest, kernels: &[Kernel]) -> Result<bool> {
     let has = |spec: &KernelSpec| kernels.iter().any(|kernel| kernel.series == spec.series);
     Ok(args.filter.is_none()
         && args.runtime.is_none()
-        && !matches!(args.suite, Suite::Selftest | Suite::Checkpoint)
+        && !matches!(args.suite, Suite::Selftest | Suite::Checkpoint | Suite::Systemd)
         && defaults.iter().all(has))
 }
 
