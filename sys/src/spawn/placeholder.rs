@@ -77,15 +77,19 @@ fn be_there(wait: RawFd) -> ! {
 mod tests {
     use super::*;
     use crate::process::ends_within;
+    use std::os::fd::FromRawFd;
     use std::time::Duration;
 
     #[test]
     fn it_holds_nothing_and_ends_with_its_owner() {
         let (mut read, write) = std::io::pipe().unwrap();
+        // SAFETY: takes no pointer; the new number is nobody else's.
+        let last =
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(write.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900)) };
         let placeholder = Placeholder::spawn().unwrap();
         let open = format!("/proc/{}/fd", placeholder.pid());
-        // Once the pipe is at its end the child has closed its copy.
-        drop(write);
+        // Once the pipe is at its end the child has closed its copies, of which this one is the last to go.
+        drop((write, last));
         assert_eq!(std::io::Read::read(&mut read, &mut [0]).unwrap(), 0);
         assert_eq!(std::fs::read_dir(&open).unwrap().count(), 1);
         let pidfd = crate::process::pidfd_open(placeholder.pid()).unwrap();
