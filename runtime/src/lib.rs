@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod cli;
 mod container;
 pub mod error;
+mod home;
 pub mod hooks;
 pub mod id;
 pub mod lifecycle;

@@ -24,7 +24,7 @@ use cofferdam_sys::plan::Plan;
 use cofferdam_sys::process::{self, Exit};
 use cofferdam_sys::signal::{Signals, Wakeup, is_forwarded};
 use cofferdam_sys::spawn::{Child, Failure, Spawning};
-use cofferdam_sys::{Errno, errno};
+use cofferdam_sys::{Errno, errno, sched};
 
 use crate::container::Process;
 use crate::spec::ContainerState;
@@ -55,6 +55,7 @@ pub(crate) fn launch<'plan>(
     control.admit(spawning.pid())?;
     // Kernel parameters of a device are among the child's first steps.
     outside.attach(container, isolation, spawning.pid())?;
+    reset_affinity(spawning.pid());
     prepare_child(&container.process, spawning.pid(), warn)?;
     let failed = |failure: Failure| child_failure(&container.process, &failure);
     spawning.release().map_err(failed)?;
@@ -71,6 +72,15 @@ pub(crate) fn launch<'plan>(
     }
     Ok(spawning)
 }
+
+/// Lets a process run on every processor that its cgroup allows: who calls the runtime may have bound itself to
+/// some, which is no wish for the container. It comes to nothing where the kernel refuses.
+pub(crate) fn reset_affinity(pid: i32) {
+    let _ = sched::set_affinity(pid, &[u64::MAX; PROCESSORS / 64]);
+}
+
+/// As many processors as any kernel is built for (`NR_CPUS` of x86-64).
+const PROCESSORS: usize = 8192;
 
 /// What only the parent's rights allow: higher hard limits and the OOM score.
 pub(crate) fn prepare_child(process: &Process, pid: i32, warn: &mut dyn FnMut(&str)) -> Result<()> {

@@ -177,6 +177,8 @@ pub enum Step {
     OpenTerminal { dir: At, path: CString, master: Slot, slave: Slot },
     /// [`crate::tty::set_size`].
     TerminalSize { fd: At, rows: u16, columns: u16 },
+    /// [`crate::tty::keep_newlines`].
+    TerminalNewlines { fd: At },
     /// [`crate::tty::set_owner`].
     TerminalOwner { fd: At, uid: u32 },
     /// [`crate::clone::unshare`].
@@ -374,6 +376,7 @@ impl Step {
             | Step::JoinNamespace { fd: at, .. }
             | Step::ControllingTerminal { fd: at }
             | Step::TerminalSize { fd: at, .. }
+            | Step::TerminalNewlines { fd: at }
             | Step::TerminalOwner { fd: at, .. }
             | Step::Write { dir: at, .. }
             | Step::ChangeDirectoryTo(at)

@@ -192,6 +192,7 @@ impl<'plan> Walk<'plan> {
             Step::Listen { socket } => socket::listen(self.fd(socket)?, 128),
             Step::AcceptStart { listener } => self.accept_start(listener),
             Step::OpenTerminal { dir, path, master, slave } => self.open_terminal(dir, path, *master, *slave),
+            Step::TerminalNewlines { fd } => tty::keep_newlines(self.fd(fd)?),
             Step::TerminalSize { fd, rows, columns } => tty::set_size(self.fd(fd)?, *rows, *columns),
             Step::TerminalOwner { fd, uid } => tty::set_owner(self.fd(fd)?, *uid),
             _ => self.resource_step(step),

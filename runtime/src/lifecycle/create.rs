@@ -13,6 +13,7 @@ use cofferdam_sys::spawn::Spawning;
 use super::console::Console;
 use super::{Runtime, Warn, pid_file, pidfd_socket, preserved};
 use crate::bundle::Bundle;
+use crate::home;
 use crate::run::{self, Additions, Confined, Control, Outside, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
@@ -101,6 +102,8 @@ impl Runtime {
         let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
+        let root = root_path(&container.rootfs.source);
+        home::complete(&mut container.process, || home::of_bundle(&bundle.dir, &root, &bundle.spec));
         let terminal = container.process.terminal.as_mut();
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
         container.process.listen_fds = options.listen_fds;
@@ -257,6 +260,7 @@ fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -
         init: None,
         cgroup,
         config_at_start: !container.hooks.poststart.is_empty() || container.process.label.is_some(),
+        shares_pids: !container.new_namespaces.contains(Namespaces::PID),
         poststop: container.hooks.poststop.clone(),
     }
 }

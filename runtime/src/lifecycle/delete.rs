@@ -90,6 +90,7 @@ fn unread(directory: &Directory<'_>) -> Result<Record> {
         init: None,
         cgroup: Some((cgroup.path, 0)),
         config_at_start: false,
+        shares_pids: false,
         poststop: Vec::new(),
     })
 }

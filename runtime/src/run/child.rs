@@ -177,7 +177,8 @@ fn wait_for_start(
         plan.push("wait for the start", Step::AcceptStart { listener: gate.clone() });
     }
     let created = State { status: Status::Created, ..around.state.clone() };
-    hooks::lower("startContainer", &container.hooks.start_container, &created, true, plan)
+    let env = container.process.env.as_slice();
+    hooks::lower("startContainer", &container.hooks.start_container, &created, Some(env), plan)
 }
 
 /// What is executed at the end.
@@ -220,7 +221,7 @@ fn hooks_before_pivot(container: &Container, around: &Surroundings, plan: &mut P
         plan.push("tell that hooks can be run", Step::TellParent);
         plan.push("wait for the parent's hooks", Step::WaitForParent);
     }
-    hooks::lower("createContainer", &container.hooks.create_container, &around.state, false, plan)
+    hooks::lower("createContainer", &container.hooks.create_container, &around.state, None, plan)
 }
 
 /// Whether the parent runs hooks while the child waits before its pivot.
@@ -295,6 +296,7 @@ pub(crate) fn credentials(
     plan: &mut Plan,
     warn: &mut dyn FnMut(&str),
 ) -> Result<()> {
+    process.remarks.iter().for_each(|remark| warn(remark));
     let ids = Ids { uid: process.uid, gid: process.gid, groups: process.groups.clone(), set_groups };
     let last = cofferdam_caps::last_cap().map_err(start)?;
     let mut possible = CapSet::up_to(last);

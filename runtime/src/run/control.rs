@@ -196,8 +196,17 @@ impl Control {
         self.require("resume")?.thaw().map_err(system)
     }
 
+    /// The limits that are in force.
+    pub(crate) fn limits(&self) -> Result<Limits> {
+        self.require("update")?.limits().map_err(system)
+    }
+
     /// Changes limits; those that are not given stay.
-    pub(crate) fn update(&self, limits: &Limits) -> Result<()> {
+    pub(crate) fn update(&mut self, limits: &Limits) -> Result<()> {
+        self.require("update")?;
+        if let (Some(cgroup), Some((path, _))) = (&mut self.cgroup, &self.place) {
+            cgroup.extend(&self.hierarchy, path, &limits.controllers()).map_err(system)?;
+        }
         self.require("update")?.apply(limits).map_err(system)
     }
 

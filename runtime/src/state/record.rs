@@ -42,6 +42,9 @@ pub struct Record {
     /// Whether the config asks for something that is done once the program runs: hooks, a label to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) config_at_start: bool,
+    /// Whether it has no PID namespace of its own, whose end would be that of all its processes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shares_pids: bool,
     /// The hooks that are run once it is deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<crate::hooks::Hook>,
@@ -107,6 +110,7 @@ pub(super) mod tests {
             init: Some(Init { pid: 1, start_time: 2, boot: "c".into() }),
             cgroup: Some(("cofferdam/box".into(), 1)),
             config_at_start: false,
+            shares_pids: false,
             poststop: Vec::new(),
         }
     }

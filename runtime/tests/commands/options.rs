@@ -369,7 +369,7 @@ fn events_end_with_the_container_and_tell_of_memory_that_ran_out() {
     lines.next().unwrap().unwrap();
     bundle.order(&["exec", bundle.id(), "sh", "-c", "echo > /tmp/go"]).good();
     let rest: Vec<_> = lines.map(Result::unwrap).collect();
-    let oom = json!({ "id": bundle.id(), "type": "oom" }).to_string();
+    let oom = format!("{{\"type\":\"oom\",\"id\":\"{}\"}}", bundle.id());
     assert!(rest.contains(&oom), "no oom among {} lines", rest.len());
     child.wait().unwrap();
 }
