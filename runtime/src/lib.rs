@@ -10,7 +10,6 @@ pub mod bundle;
 pub mod cli;
 mod container;
 pub mod error;
-mod home;
 pub mod hooks;
 pub mod id;
 pub mod lifecycle;

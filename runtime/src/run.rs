@@ -135,6 +135,13 @@ pub(crate) fn isolation(container: &Container) -> Result<Isolation> {
 const REALTIME: &str =
     "it takes CAP_SYS_NICE on the host, and on cgroup v1 linux.resources.cpu.realtimeRuntime";
 
+/// Why the deadline policy may be refused.
+const NOT_ALL: &str = "it takes CAP_SYS_NICE on the host, and all processors: \
+     process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)";
+
+/// `SCHED_DEADLINE` of `sched(7)`.
+const DEADLINE: u32 = 6;
+
 /// A failure of the child in words; that the program is missing is told in those that engines look for.
 pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
     match failure {
@@ -142,7 +149,9 @@ pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
         Failure::Step { about, errno, .. } => {
             let label = process.label.as_ref().filter(|label| label.about() == *about);
             let scheduler = about.starts_with("process.scheduler") && *errno == Errno::EPERM;
-            match label.and_then(|label| label.explain(*errno)).or(scheduler.then_some(REALTIME)) {
+            let deadline = process.scheduling.attributes.as_ref().is_some_and(|a| a.policy == DEADLINE);
+            let scheduler = scheduler.then_some(if deadline { NOT_ALL } else { REALTIME });
+            match label.and_then(|label| label.explain(*errno)).or(scheduler) {
                 Some(hint) => start(failure).with_hint(hint),
                 None => start(failure),
             }
@@ -162,7 +171,7 @@ fn exec_failure(program: &CStr, number: Errno, path: &[u8]) -> Error {
         Errno::EACCES => "permission denied: ",
         _ => "",
     };
-    let what = format!("execute {name}: {words}{}", errno::describe(number));
+    let what = format!("exec {name}: {words}{}", errno::describe(number));
     if absent {
         let path = String::from_utf8_lossy(path);
         return Error::new(ErrorKind::ProgramNotFound, what).with_hint(format!(

@@ -285,6 +285,8 @@ pub enum Step {
     FsOpen { fstype: CString, out: Slot },
     /// [`crate::mount::fsconfig_string`].
     FsString { context: Slot, key: CString, value: CString },
+    /// [`crate::mount::fsconfig_string`] with `mode` and the permissions of this file.
+    FsModeOf { context: Slot, of: At },
     /// [`crate::mount::fsconfig_flag`].
     FsFlag { context: Slot, key: CString },
     /// [`crate::mount::fsconfig_create`] and [`crate::mount::fsmount`].
@@ -436,6 +438,8 @@ pub struct Errand {
     pub exec: Exec,
     /// Its standard input. What it writes goes into the report when it fails, and nowhere otherwise.
     pub input: Input,
+    /// Its working directory.
+    pub directory: CString,
     /// How long it may take. It is killed then.
     pub timeout: Option<Duration>,
     /// Whether the steps after this one, the last ones too, are walked before it, so that it runs with what

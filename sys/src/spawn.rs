@@ -33,7 +33,7 @@ mod child;
 mod failure;
 mod report;
 
-pub(crate) use child::{execute, make_ready};
+pub(crate) use child::{execute, make_ready, reset_signals};
 pub(crate) use report::announce;
 
 pub use failure::Failure;

@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::{Host, Result};
 
 /// Resolution below the root: links stay inside.
-const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
+pub(super) const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
 
 /// Resolution that refuses links.
 const STRICT: Resolve = Resolve::BENEATH.union(Resolve::NO_SYMLINKS).union(Resolve::NO_MAGICLINKS);
@@ -131,7 +131,12 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        self.push(format!("{about}: open the target, which must be no link"), step);
+        self.push(
+            format!(
+                "{about}: open the target, which must be no link: it must be mounted on ordinary directory"
+            ),
+            step,
+        );
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.

@@ -13,7 +13,7 @@
 
 mod outside;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,20 +83,26 @@ fn about(kind: &str, number: usize) -> String {
     format!("error running {kind} hook #{number}")
 }
 
-/// Adds hooks that the child runs; behind the last one comes the program with the environment `program`, or else
+/// Adds hooks that the child runs in a directory; behind the last one comes the program with the environment `program`, or else
 /// there is more to do.
 pub(crate) fn lower(
     kind: &str,
     hooks: &[Hook],
     state: &State,
     program: Option<&[CString]>,
+    directory: &CStr,
     plan: &mut Plan,
 ) -> Result<()> {
     let rest = program.is_some();
     for (number, hook) in hooks.iter().enumerate() {
         let input = input(state)?;
-        let program =
-            Errand { exec: hook.exec(program.unwrap_or_default())?, input, timeout: hook.timeout(), rest };
+        let program = Errand {
+            exec: hook.exec(program.unwrap_or_default())?,
+            input,
+            directory: directory.to_owned(),
+            timeout: hook.timeout(),
+            rest,
+        };
         plan.push(about(kind, number), Step::Run(Box::new(program)));
     }
     Ok(())

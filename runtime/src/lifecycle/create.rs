@@ -1,5 +1,6 @@
 //! `create`: everything up to the program, which waits to be started.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,6 @@ use cofferdam_sys::spawn::Spawning;
 use super::console::Console;
 use super::{Runtime, Warn, pid_file, pidfd_socket, preserved};
 use crate::bundle::Bundle;
-use crate::home;
 use crate::run::{self, Additions, Confined, Control, Outside, Site, Surroundings};
 use crate::state::{Locked, Record, State, Status, VERSION, identify, is_root_of_machine, now};
 use crate::{Container, ContainerId, Error, ErrorKind, Result, hooks};
@@ -102,8 +102,6 @@ impl Runtime {
         let inherit = preserved::find(options.listen_fds, options.preserve_fds, warn)?;
         let bundle = Bundle::load(bundle, options.config.as_deref())?;
         let mut container = crate::lower(&bundle, id)?;
-        let root = root_path(&container.rootfs.source);
-        home::complete(&mut container.process, || home::of_bundle(&bundle.dir, &root, &bundle.spec));
         let terminal = container.process.terminal.as_mut();
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
         container.process.listen_fds = options.listen_fds;
@@ -195,9 +193,23 @@ fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
     if !own && !joined {
         container.rootfs.cgroups = Some(control.directories());
     }
+    container.rootfs.visible_at = seen_by_hooks(container);
     // An engine without rights starts the runtime in a user namespace, and the config asks for no other.
     container.rootfs.user_namespace |= !is_root_of_machine();
     container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)
+}
+
+/// Where hooks look for the root while it is not the container's yet: the image's directory, which the state names. A
+/// user of a user namespace must be able to get there; where it cannot, the root covers that of the host.
+fn seen_by_hooks(container: &Container) -> Option<PathBuf> {
+    let hooks = &container.hooks;
+    if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
+        return None;
+    }
+    let RootSource::Directory(path) = &container.rootfs.source else { return None };
+    let open = |path: &Path| path.metadata().is_ok_and(|meta| meta.mode() & 0o001 != 0);
+    let reached = is_root_of_machine() && !container.rootfs.user_namespace || path.ancestors().all(open);
+    reached.then(|| path.clone())
 }
 
 impl Attempt<'_> {

@@ -25,7 +25,6 @@ use cofferdam_sys::spawn::Child;
 use super::console::Console;
 use super::{Runtime, Warn, look, pid_file, pidfd_socket, preserved, wrong_status};
 use crate::bundle::Bundle;
-use crate::home;
 use crate::lower;
 use crate::run::{self, Additions, Confined, Control, Relay};
 use crate::spec::ContainerState;
@@ -129,7 +128,6 @@ impl Runtime {
 
         let bundle = Bundle::from_slice(record.bundle.clone(), &directory.config()?)?;
         let mut process = lower::lower_process(&process.resolve(&bundle.spec)?)?;
-        home::complete(&mut process, || home::of_process(init.pid));
         let domain = lower::domain(&bundle.spec)?;
         process.listen_fds = options.listen_fds;
         let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;

@@ -8,7 +8,9 @@ use cofferdam_cgroup::{CpuMax, Limits};
 use super::devices;
 
 use crate::container::CgroupPlan;
-use crate::spec::{Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+use crate::spec::{
+    Linux, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
+};
 use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
@@ -17,7 +19,7 @@ pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
         CgroupPlan { path: path(linux, id)?, named, limits: Limits::default(), devices: Vec::new() };
     if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
-        plan.devices = device_rules(resources)?;
+        plan.devices = device_rules(resources, &linux.devices)?;
     }
     Ok(plan)
 }
@@ -128,10 +130,13 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
 
 /// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
 /// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
-fn device_rules(resources: &LinuxResources) -> Result<Vec<rules::Rule>> {
+///
+/// The nodes of the config's own devices are made under these rules too: they may be made, and no more.
+fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec<rules::Rule>> {
     let mut rules: Vec<rules::Rule> =
         resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
     if !rules.is_empty() {
+        rules.extend(nodes.iter().filter_map(may_be_made));
         rules.extend(DEFAULT_DEVICES.map(|(major, minor)| rules::Rule {
             allow: true,
             kind: Some(rules::Kind::Char),
@@ -141,6 +146,12 @@ fn device_rules(resources: &LinuxResources) -> Result<Vec<rules::Rule>> {
         }));
     }
     Ok(rules)
+}
+
+/// The rule for the node of a device; a FIFO needs none.
+fn may_be_made(node: &LinuxDevice) -> Option<rules::Rule> {
+    let (major, minor) = (u32::try_from(node.major).ok()?, u32::try_from(node.minor).ok()?);
+    rules::Rule::new(true, node.typ.as_str(), Some(major), Some(minor), "m").ok()
 }
 
 /// null, zero, full, random, urandom, tty, ptmx, and every slave of a devpts.
@@ -165,6 +176,7 @@ fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<rules::Rul
     };
     let (major, minor) = (number_of(rule.major)?, number_of(rule.minor)?);
     let kind = rule.typ.map_or("a", LinuxDeviceType::as_str);
-    let access = rule.access.as_deref().unwrap_or("rwm");
+    // `a`, which v1 has for all kinds of devices, is also written for all kinds of access where all are denied.
+    let access = rule.access.as_deref().filter(|access| rule.allow || !access.contains('a')).unwrap_or("rwm");
     rules::Rule::new(rule.allow, kind, major, minor, access).map_err(|error| Error::config(&field, error))
 }

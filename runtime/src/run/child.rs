@@ -118,11 +118,13 @@ pub(crate) fn plan(
         }
         Placed::BeforeCredentials(filter) => {
             wait_for_start(gate, container, around, &mut plan)?;
+            plan.push("close what is not needed any more", Step::CloseOthers);
             filter.lower(&mut plan, Plan::push)?;
             credentials(&mut plan, warn)?;
             limits::lower(process, &mut plan, warn)?;
         }
         Placed::BeforeTheWait(filter) => {
+            plan.push("close what is not needed any more", Step::CloseOthers);
             if !process.no_new_privs {
                 filter.lower(&mut plan, Plan::push)?;
             }
@@ -178,7 +180,7 @@ fn wait_for_start(
     }
     let created = State { status: Status::Created, ..around.state.clone() };
     let env = container.process.env.as_slice();
-    hooks::lower("startContainer", &container.hooks.start_container, &created, Some(env), plan)
+    hooks::lower("startContainer", &container.hooks.start_container, &created, Some(env), c"/", plan)
 }
 
 /// What is executed at the end.
@@ -221,7 +223,12 @@ fn hooks_before_pivot(container: &Container, around: &Surroundings, plan: &mut P
         plan.push("tell that hooks can be run", Step::TellParent);
         plan.push("wait for the parent's hooks", Step::WaitForParent);
     }
-    hooks::lower("createContainer", &container.hooks.create_container, &around.state, None, plan)
+    // Where other runtimes have them run, and hooks look for the root.
+    let directory = container.rootfs.visible_at.as_ref();
+    let directory = directory.map(|path| CString::new(path.as_os_str().as_encoded_bytes()));
+    let directory = directory.transpose().map_err(start)?;
+    let directory = directory.as_deref().unwrap_or(c"/");
+    hooks::lower("createContainer", &container.hooks.create_container, &around.state, None, directory, plan)
 }
 
 /// Whether the parent runs hooks while the child waits before its pivot.

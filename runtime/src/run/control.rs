@@ -105,17 +105,30 @@ impl Control {
         };
         let cgroup = made.map_err(|error| match error.kind() {
             CgroupErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::Exists, format!("the cgroup of container {id} is in use: {error}"))
-                    .with_hint("choose another id or cgroupsPath, or end the container that has it")
+                let there = in_use(&hierarchy, &plan.path);
+                Error::new(
+                    ErrorKind::Exists,
+                    format!("the cgroup of container {id} is in use: {there}{error}"),
+                )
+                .with_hint("choose another id or cgroupsPath, or end the container that has it")
             }
             _ => start(error),
         })?;
         match configure(&cgroup, plan) {
             Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place) }),
-            Err(error) => Err(match cgroup.delete() {
-                Ok(()) => start(error),
-                Err(cleanup) => start(error).with_cleanup(cleanup),
-            }),
+            Err(error) => {
+                let failure = match error.kind() {
+                    // The words that callers look for.
+                    CgroupErrorKind::Unsupported if !plan.limits.unified.is_empty() => {
+                        start(format!("invalid configuration: linux.resources.unified: {error}"))
+                    }
+                    _ => start(error),
+                };
+                Err(match cgroup.delete() {
+                    Ok(()) => failure,
+                    Err(cleanup) => failure.with_cleanup(cleanup),
+                })
+            }
         }
     }
 
@@ -135,8 +148,12 @@ impl Control {
             Error::new(ErrorKind::Usage, format!("--cgroup {}: {why}", path.escape_debug()))
                 .with_hint("it is a path below the container's cgroup, whose cgroups must be there")
         };
-        if path.split('/').any(|part| part == "..") || path.contains(':') {
-            return Err(refuse("must not hold `..` or `:`"));
+        if path.split('/').any(|part| part == "..") {
+            // As other runtimes say it.
+            return Err(refuse(&format!("{} is not a sub cgroup path", path.escape_debug())));
+        }
+        if path.contains(':') {
+            return Err(refuse("must not hold `:`: it is the same in every hierarchy"));
         }
         let Some((own, _)) = place else { return Err(refuse("the container has no cgroup")) };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -279,6 +296,16 @@ impl Control {
             Error::new(ErrorKind::System, format!("{aim}: the container has no cgroup"))
                 .with_hint("this needs a cgroup hierarchy that the caller may write")
         })
+    }
+}
+
+/// What keeps a cgroup that is there from being taken, in the words that callers look for.
+fn in_use(hierarchy: &Hierarchy, path: &str) -> &'static str {
+    let Ok(cgroup) = AnyCgroup::open(hierarchy, path) else { return "" };
+    match (cgroup.frozen(), cgroup.populated()) {
+        (Ok(true), _) => "container's cgroup unexpectedly frozen: ",
+        (_, Ok(true)) => "container's cgroup is not empty: ",
+        _ => "",
     }
 }
 

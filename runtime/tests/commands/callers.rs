@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::bundle::{Bundle, wait_for};
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nguest:x:2000:2000::/home/guest:/bin/sh\n";
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nguest:x:2000:2000::/srv/guest:/bin/sh\n";
 
 #[test]
 fn home_is_the_users_unless_it_is_given() {
@@ -18,7 +18,7 @@ fn home_is_the_users_unless_it_is_given() {
     for (env, uid, home) in [
         (json!(["PATH=/bin"]), 0, "/root\n"),
         (json!(["PATH=/bin", "HOME="]), 0, "/root\n"),
-        (json!(["HOME=/given", "PATH=/bin", "HOME="]), 2000, "/home/guest\n"),
+        (json!(["HOME=/given", "PATH=/bin", "HOME="]), 2000, "/srv/guest\n"),
         (json!(["HOME=/given", "PATH=/bin"]), 2000, "/given\n"),
         (json!(["PATH=/bin"]), 7, "/\n"),
     ] {
@@ -42,7 +42,7 @@ fn home_of_a_process_that_joins_is_its_users() {
     bundle.config["process"]["env"] = json!(["PATH=/bin"]);
     bundle.config["process"]["args"] = json!(["sleep", "1000"]);
     bundle.start();
-    for (user, home) in [("0", "/root\n"), ("2000", "/home/guest\n"), ("7", "/\n")] {
+    for (user, home) in [("0", "/root\n"), ("2000", "/srv/guest\n"), ("7", "/\n")] {
         let words = ["exec", "--user", user, bundle.id(), "sh", "-uc", "echo $HOME"];
         assert_eq!(bundle.order(&words).good(), home, "{user}");
     }
@@ -285,4 +285,169 @@ fn debugging_tells_of_every_command() {
     assert_eq!((ended.stderr.as_str(), ended.status), ("", Some(0)));
     let log = fs::read_to_string(bundle.path("log")).unwrap();
     assert!(log.contains(r#"{"level":"debug","msg":"run: ends with status 0","#), "{log}");
+}
+
+/// What hooks of other programs do: they enter the container's mount namespace and mount below the root that the
+/// state names.
+#[test]
+fn hooks_find_the_root_by_its_path_until_the_pivot() {
+    for user in [false, true] {
+        let Some(mut bundle) = Bundle::new() else { return };
+        if super::bundle::hides("open_tree", "a root beside the host's") {
+            return;
+        }
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(bundle.path(""), open).unwrap();
+        if user {
+            let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+            bundle.config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+            bundle.config["linux"]["uidMappings"] = map.clone();
+            bundle.config["linux"]["gidMappings"] = map;
+        }
+        let rootfs = bundle.path("rootfs").canonicalize().unwrap();
+        fs::write(rootfs.join("etc/one"), "").unwrap();
+        fs::write(rootfs.join("etc/two"), "").unwrap();
+        fs::write(bundle.path("of-the-host"), "mounted\n").unwrap();
+        let (from, to) = (bundle.path("of-the-host"), rootfs.join("etc/one"));
+        let outside = format!(
+            "pid=$(tr -d ' ' | grep -o '\"pid\":[0-9]*'); nsenter -m -t ${{pid#*:}} mount --bind {} {}",
+            from.display(),
+            to.display()
+        );
+        let inside = format!("pwd >/proc/self/fd/2; mount --bind {} etc/two", from.display());
+        let hook = |script: &str| {
+            json!([{ "path": "/bin/sh", "args": ["sh", "-c", script],
+                "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] }])
+        };
+        bundle.config["hooks"] = json!({ "createRuntime": hook(&outside), "createContainer": hook(&inside) });
+        bundle.config["linux"]["maskedPaths"] = json!(["/volume"]);
+        bundle.script("cat /etc/one /etc/two; ls /volume");
+        assert_eq!(bundle.run().good(), "mounted\nmounted\n", "with a user namespace: {user}");
+        assert_eq!(fs::read_to_string(rootfs.join("etc/one")).unwrap(), "", "the host sees it");
+    }
+}
+
+#[test]
+fn a_container_that_waits_is_ended_by_signals() {
+    for signal in ["TERM", "INT"] {
+        let Some(bundle) = Bundle::new() else { return };
+        bundle.write();
+        let log = fs::File::create(bundle.path("create.log")).unwrap();
+        let mut command = bundle.command(&["create", bundle.id()]);
+        assert!(command.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap().success());
+        bundle.order(&["kill", bundle.id(), signal]).good();
+        wait_for("its end", || (bundle.state()["status"] == "stopped").then_some(()));
+    }
+    // And the program does with them what it does without a runtime.
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["process"]["args"] = json!(["cat", "/proc/self/status"]);
+    bundle.write();
+    let out = fs::File::create(bundle.path("out")).unwrap();
+    let mut command = bundle.command(&["create", bundle.id()]);
+    assert!(command.stdout(out.try_clone().unwrap()).stderr(out).status().unwrap().success());
+    bundle.order(&["start", bundle.id()]).good();
+    let status = wait_for("its output", || {
+        let text = fs::read_to_string(bundle.path("out")).unwrap();
+        text.contains("SigCgt").then_some(text)
+    });
+    for line in ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000000000", "SigIgn:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+}
+
+#[test]
+fn a_tmpfs_has_the_permissions_of_what_it_covers() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    if super::bundle::hides("fsopen", "parameters that are worked out in the child") {
+        return;
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o710);
+    fs::set_permissions(bundle.path("rootfs/volume"), mode).unwrap();
+    for (destination, options, found) in [
+        ("/volume", json!([]), "710\n"),
+        ("/volume", json!(["mode=1500"]), "1500\n"),
+        ("/new/place", json!([]), "1777\n"),
+    ] {
+        let mount = json!({ "destination": destination, "type": "tmpfs", "options": options });
+        bundle.config["mounts"].as_array_mut().unwrap().push(mount);
+        bundle.config["process"]["args"] = json!(["stat", "-c", "%a", destination]);
+        assert_eq!(bundle.run().good(), found, "{destination} {options}");
+        bundle.config["mounts"].as_array_mut().unwrap().pop();
+        let _ = fs::remove_dir_all(bundle.path("rootfs/new"));
+    }
+}
+
+#[test]
+fn a_read_only_dev_is_filled_first() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["mounts"][1]["options"] = json!(["nosuid", "mode=755", "ro"]);
+    bundle.script(
+        "test -c /dev/null -a -d /dev/pts -a -L /dev/stdin && ! echo 2>/tmp/why >/dev/x; cat /tmp/why",
+    );
+    let said = bundle.run().good();
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
+/// As `/etc/resolv.conf` of many an image is one.
+#[test]
+fn a_bind_on_a_link_that_leads_nowhere_makes_what_it_names() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    symlink("../run/resolve/resolv.conf", bundle.path("rootfs/etc/resolv.conf")).unwrap();
+    fs::write(bundle.path("names"), "of the host\n").unwrap();
+    bundle.config["mounts"].as_array_mut().unwrap().push(
+        json!({ "destination": "/etc/resolv.conf", "type": "bind", "source": "names", "options": ["bind"] }),
+    );
+    bundle.config["process"]["args"] = json!(["cat", "/etc/resolv.conf", "/run/resolve/resolv.conf"]);
+    assert_eq!(bundle.run().good(), "of the host\nof the host\n");
+}
+
+#[test]
+fn a_device_that_may_not_be_used_is_made_all_the_same() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["linux"]["devices"] =
+        json!([{ "path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11 }]);
+    bundle.config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" },
+        { "allow": false, "type": "c", "major": 1, "minor": 12, "access": "rwa" }] });
+    bundle.config["process"]["capabilities"] =
+        json!({ "bounding": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"], "effective": ["CAP_MKNOD"] });
+    symlink("busybox", bundle.path("rootfs/bin/mknod")).unwrap();
+    bundle.script("test -c /dev/kmsg; echo $?; cat /dev/kmsg 2>&1; mknod /dev/other c 1 12 2>&1");
+    bundle.write();
+    let ended = bundle.order(&["run", bundle.id()]);
+    assert_eq!(ended.stdout.lines().next(), Some("0"), "{ended:?}");
+    assert_eq!(ended.stdout.matches("not permitted").count(), 2, "{ended:?}");
+}
+
+/// A filter for the program must not keep the runtime from its own last steps.
+#[test]
+fn a_filter_may_hide_what_the_runtime_uses() {
+    let Some(mut bundle) = Bundle::new() else { return };
+    bundle.config["process"]["capabilities"] = json!({ "effective": ["CAP_SYS_ADMIN"],
+        "permitted": ["CAP_SYS_ADMIN"], "bounding": ["CAP_SYS_ADMIN"] });
+    bundle.config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{
+        "names": ["close_range", "fsopen", "openat2", "open_tree", "move_mount", "mount_setattr"],
+        "action": "SCMP_ACT_ERRNO", "errnoRet": 38 }] });
+    bundle.config["process"]["args"] = json!(["ls", "/proc/self/fd"]);
+    // 3 is the directory itself.
+    assert_eq!(bundle.run().good(), "0\n1\n2\n3\n");
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    assert_eq!(bundle.order(&["exec", bundle.id(), "ls", "/proc/self/fd"]).good(), "0\n1\n2\n3\n");
+}
+
+#[test]
+fn a_cgroup_that_others_are_in_is_not_taken() {
+    let (Some(mut bundle), Some(mut other)) = (Bundle::new(), Bundle::new()) else { return };
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    other.config["linux"]["cgroupsPath"] = bundle.config["linux"]["cgroupsPath"].clone();
+    other.write();
+    let line = other.order(&["run", other.id()]).bad(1);
+    assert!(line.contains("container's cgroup is not empty"), "{line}");
+    bundle.order(&["pause", bundle.id()]).good();
+    let line = other.order(&["run", other.id()]).bad(1);
+    assert!(line.contains("container's cgroup unexpectedly frozen"), "{line}");
+    bundle.order(&["resume", bundle.id()]).good();
+    let line = bundle.order(&["exec", "--cgroup", "..", bundle.id(), "true"]).bad(2);
+    assert!(line.contains(" .. is not a sub cgroup path"), "{line}");
 }
