@@ -118,7 +118,7 @@ impl Runtime {
         // What was left half made is gone with the parents that were made for it; nothing of this one is there yet.
         let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
         let directory = self.root.create(id)?;
-        let record = record(&container, id, site.place().cloned());
+        let mut record = record(&container, id, site.place().cloned());
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
         // finds it.
@@ -158,10 +158,16 @@ impl Runtime {
             });
         match prepared {
             Ok((plan, control)) => {
-                if control.is_none() && record.cgroup.is_some() {
-                    warn(
-                        "no cgroup: the caller may not make one, so that ps, pause and limits are not to be had",
-                    );
+                if control.is_none() {
+                    // What has the name, if something has, is another's.
+                    record.cgroup = None;
+                    if record.shares_pids {
+                        warn(
+                            "creating a container with no cgroup and no private pid namespace. \
+                             Such configuration is strongly discouraged: \
+                             its processes cannot be told from others",
+                        );
+                    }
                 }
                 Ok(Attempt {
                     bundle,

@@ -69,8 +69,15 @@ impl Runtime {
         let directory = self.root.container(id)?;
         let (record, status) = look(&directory)?;
         if all {
+            let control = Control::open(record.cgroup.as_ref())?;
             // Also of a container that has ended: without a PID namespace, others may be left.
-            return Control::open(record.cgroup.as_ref())?.signal_all(signal.number());
+            if !control.is_none() || record.shares_pids {
+                return control.signal_all(signal.number());
+            }
+            if status == Status::Stopped {
+                return Ok(());
+            }
+            // Without a cgroup only the first process is known.
         }
         let rest = record.shares_pids && signal.0 == SIGKILL && record.cgroup.is_some();
         if rest && status != Status::Creating {

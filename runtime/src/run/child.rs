@@ -104,7 +104,7 @@ pub(crate) fn plan(
     }
     let gate = around.gate.as_ref();
     let user_namespace = isolation.new.contains(Namespaces::USER) || joins_user(container);
-    let set_groups = groups(isolation)?;
+    let set_groups = groups(isolation)? && !joined_denies_groups(container);
     let credentials = |plan: &mut Plan, warn: &mut dyn FnMut(&str)| {
         credentials(process, user_namespace, set_groups, plan, warn)
     };
@@ -292,6 +292,16 @@ pub(crate) fn working_directory(cwd: &CString, plan: &mut Plan) -> Result<()> {
 fn groups(isolation: &Isolation) -> Result<bool> {
     let Some(ids) = &isolation.ids else { return Ok(true) };
     Ok(!ids.gid.is_empty() && !ids.denies_setgroups(isolation.mapping).map_err(start)?)
+}
+
+/// The same in a user namespace that is joined, where its path tells a process in it.
+fn joined_denies_groups(container: &Container) -> bool {
+    let joined = container.join_namespaces.iter().find(|(kind, _)| *kind == NsKind::User);
+    let process = joined.and_then(|(_, path)| path.to_str()?.strip_suffix("/ns/user"));
+    process.is_some_and(|process| {
+        let text = std::fs::read_to_string(format!("{process}/setgroups"));
+        text.is_ok_and(|text| text.trim_end() == "deny")
+    })
 }
 
 /// Capabilities that the kernel or the caller does not have are left out with a warning, as the spec lets

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,7 +90,11 @@ impl Control {
         let dispensable = !plan.named && plan.limits == Limits::default();
         let made = match made {
             // The container's standard error may be the warning's too: nothing is said about nothing.
-            Err(error) if dispensable && is_denied(&error) && !is_root_of_machine() => {
+            Err(error)
+                if dispensable
+                    && !is_root_of_machine()
+                    && (is_denied(&error) || is_of_another(&hierarchy, &plan.path)) =>
+            {
                 if !plan.devices.is_empty() {
                     warn(&format!("device rules are not in force: {error}"));
                 }
@@ -311,6 +316,12 @@ fn in_use(hierarchy: &Hierarchy, path: &str) -> &'static str {
 
 fn is_denied(error: &cofferdam_cgroup::Error) -> bool {
     matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+}
+
+/// Whether a cgroup with that path is there and is another user's.
+fn is_of_another(hierarchy: &Hierarchy, path: &str) -> bool {
+    let other = |point: &Path| point.join(path).metadata().is_ok_and(|meta| meta.uid() != effective_uid());
+    points(hierarchy).any(other)
 }
 
 /// Whether a container can do without: its config asks nothing of the cgroup, and a caller without root may not
