@@ -241,6 +241,19 @@ fn limits_are_changed_one_by_one() {
     } else {
         eprintln!("skipped: no controller cpu");
     }
+    let swap = |read: &dyn Fn(&str) -> Option<String>| {
+        read("memory.swap.max").or_else(|| read("memory.memsw.limit_in_bytes"))
+    };
+    if let Some(before) = swap(&read) {
+        update(&["--memory", "33554432"]);
+        update(&["--memory-swap", "50331648"]);
+        let set = swap(&read).unwrap();
+        assert!(set == "16777216" || set == "50331648", "{set}");
+        update(&["--memory", "-1"]);
+        assert_eq!(swap(&read).unwrap(), before);
+    } else {
+        eprintln!("skipped: no limit of swap");
+    }
     if read("cpuset.cpus").is_some() || fs::metadata("/sys/fs/cgroup/cpuset").is_ok() {
         update(&["--cpuset-cpus", "0"]);
         assert_eq!(read("cpuset.cpus").unwrap(), "0");
