@@ -440,6 +440,8 @@ pub struct Errand {
     pub input: Input,
     /// Its working directory.
     pub directory: CString,
+    /// Whether its environment gets the `HOME` that a [`Step::FindHome`] finds for the child's own program.
+    pub home: bool,
     /// How long it may take. It is killed then.
     pub timeout: Option<Duration>,
     /// Whether the steps after this one, the last ones too, are walked before it, so that it runs with what

@@ -100,6 +100,7 @@ pub(crate) fn lower(
             exec: hook.exec(program.unwrap_or_default())?,
             input,
             directory: directory.to_owned(),
+            home: rest && hook.env.is_empty(),
             timeout: hook.timeout(),
             rest,
         };
