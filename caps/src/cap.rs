@@ -99,6 +99,14 @@ impl Cap {
         TABLE.iter().map(|(name, _)| *name)
     }
 
+    /// The name between two words, without a formatter: a child drops most of the capabilities that there are.
+    pub(crate) fn within(self, before: &str, after: &str) -> String {
+        match self.entry() {
+            Some((name, _)) => [before, "CAP_", name, after].concat(),
+            None => format!("{before}{self}{after}"),
+        }
+    }
+
     /// The name as `getcap(8)` writes it: `cap_sys_admin`, and a number for one without a name.
     pub(crate) fn lower_case(self) -> String {
         match self.entry() {

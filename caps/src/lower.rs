@@ -59,7 +59,7 @@ impl Child {
         }
         let begins = CapSet::up_to(last).intersection(self.bounded.unwrap_or(CapSet::from_bits(u64::MAX)));
         for cap in begins.difference(sets.bounding).iter() {
-            plan.push(format!("drop {cap} from the bounding set"), Step::DropBounding(cap.number()));
+            plan.push(cap.within("drop ", " from the bounding set"), Step::DropBounding(cap.number()));
         }
         if ids.set_groups {
             plan.push("set the supplementary groups", Step::Groups(ids.groups.clone()));

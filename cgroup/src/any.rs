@@ -97,6 +97,21 @@ impl AnyCgroup {
         Ok(())
     }
 
+    /// Opens a cgroup that somebody else has made in some hierarchies, as a service manager does, and makes it in the
+    /// others that `controllers`, by their v2 names, and freezing need.
+    ///
+    /// # Errors
+    /// As [`AnyCgroup::open`] and [`v1::Branch::create`]. What was made by then stays.
+    pub fn complete(layout: &Hierarchy, path: &str, controllers: &Controllers) -> Result<Self> {
+        let mut all = Self::open(layout, path)?;
+        for mount in layout.v1().iter().filter(|mount| needed(layout, mount, controllers)) {
+            if !all.v1().any(|group| *group.controllers() == mount.controllers) {
+                all.v1.push(v1::Branch::create(mount, path)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Opens a cgroup in all hierarchies where it is.
     ///
     /// # Errors

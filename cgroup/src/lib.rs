@@ -5,6 +5,7 @@ pub mod branch;
 pub mod controllers;
 pub mod cpuset;
 pub mod delegate;
+mod descend;
 pub mod devices;
 pub mod error;
 pub mod events;
@@ -20,6 +21,7 @@ mod node;
 pub mod position;
 pub mod pressure;
 pub mod probe;
+pub mod resctrl;
 pub mod stats;
 pub mod v1;
 
@@ -40,6 +42,7 @@ pub use members::Type;
 pub use memory::Peak;
 pub use position::{Position, Positions};
 pub use pressure::{Pressure, Resource, Stall, Threshold, Trigger};
+pub use resctrl::{RdtGroup, Resctrl, Schemata};
 pub use stats::{
     CpuStats, Descendants, DmemStats, HugetlbStats, IoStats, MemoryStat, MemoryStats, MiscStats, PidsStats,
     RdmaStats, Stats,

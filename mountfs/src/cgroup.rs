@@ -19,7 +19,7 @@ use crate::prepare::{Item, What};
 use crate::{Attributes, Error, Result};
 
 /// Where every host has its cgroups.
-const HOST: &str = "/sys/fs/cgroup";
+pub(crate) const HOST: &str = "/sys/fs/cgroup";
 
 /// `CGROUP2_SUPER_MAGIC` of `statfs(2)`.
 const CGROUP2: i64 = 0x6367_7270;

@@ -15,6 +15,7 @@ mod lower;
 mod mount;
 pub mod mountinfo;
 mod options;
+mod outside;
 mod overlay;
 mod place;
 mod prepare;
@@ -28,6 +29,7 @@ pub use host::{Api, Host};
 pub use idmap::{IdMaps, IdRange, Idmap, IdmapSource};
 pub use mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 pub use options::split_options;
+pub use outside::Bound;
 pub use overlay::{Overlay, Upper};
 pub use prepare::Prepared;
 

@@ -163,7 +163,7 @@ impl RootFs {
     }
 
     /// Whether `/dev` is the host's or somebody else's, where nothing must be made.
-    fn dev_is_bound(&self) -> bool {
+    pub(crate) fn dev_is_bound(&self) -> bool {
         let on_dev =
             |mount: &&Mount| Place::new("", &mount.target).is_ok_and(|place| place.bytes() == b"dev");
         self.mounts.iter().rfind(on_dev).is_some_and(|mount| matches!(mount.kind, Kind::Bind { .. }))

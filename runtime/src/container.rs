@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use cofferdam_caps::Sets;
-use cofferdam_cgroup::{Limits, devices};
+use cofferdam_cgroup::{Limits, Schemata, devices};
 use cofferdam_lsm::Label;
 use cofferdam_lsm::selinux::Context;
 use cofferdam_mountfs::RootFs;
@@ -16,6 +16,7 @@ use cofferdam_sys::rlimit::Rlimit;
 use cofferdam_sys::sched::{Attributes, IoClass};
 
 use crate::hooks::Hooks;
+use crate::systemd::ScopeName;
 
 /// Everything about a container that its start needs.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Container {
     pub mount_label: Option<Context>,
     /// The control group.
     pub cgroup: CgroupPlan,
+    /// Its class of cache and memory bandwidth.
+    pub rdt: Option<Rdt>,
     /// `sethostname(2)`.
     pub hostname: Option<String>,
     /// `setdomainname(2)`.
@@ -56,6 +59,27 @@ pub struct Container {
     pub net_devices: Vec<Move>,
     /// Which system calls it may make.
     pub seccomp: Option<Seccomp>,
+}
+
+/// The resctrl group of a container (`linux.intelRdt`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rdt {
+    /// The class; the container's id where the config names none.
+    pub class: Option<String>,
+    /// The shares, one write after the other.
+    pub schemata: Vec<Schemata>,
+    /// Whether a group of its own measures.
+    pub monitor: bool,
+    /// Fields that ask for an event, and the event.
+    pub events: Vec<(&'static str, &'static str)>,
+}
+
+impl Container {
+    /// Whether it is in the host's cgroup namespace, where its own cgroup is shown in the place of the root.
+    pub(crate) fn shares_cgroups(&self) -> bool {
+        let joined = self.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
+        !joined && !self.new_namespaces.contains(Namespaces::CGROUP)
+    }
 }
 
 /// The system call filter of a container.
@@ -95,6 +119,8 @@ pub struct Process {
     pub gid: u32,
     /// Supplementary group ids in the container.
     pub groups: Vec<u32>,
+    /// Whether it keeps the caller's groups, and has no others.
+    pub keep_groups: bool,
     /// The mask of new files' permissions.
     pub umask: Option<u32>,
     /// Whether it gets a terminal of its own.
@@ -160,10 +186,15 @@ pub struct Terminal {
 /// The control group of a container.
 #[derive(Debug, Clone)]
 pub struct CgroupPlan {
-    /// The path below the roots of the hierarchies, without a leading `/`.
+    /// The path below the roots of the hierarchies, without a leading `/`; empty for a config that has only a scope.
     pub path: String,
+    /// The unit that systemd makes in its place, where it is to; none for a config that has a path.
+    pub scope: Option<ScopeName>,
     /// Whether the config names the path. A caller without rights may be left where it is when it does not.
     pub named: bool,
+    /// Whether the place is the runtime's to choose: below the root, or for a caller without rights below what was
+    /// delegated to it.
+    pub relative: bool,
     /// What is written before the container is born in it.
     pub limits: Limits,
     /// Which devices may be used: the rules in the config's order, the last that fits wins.

@@ -66,6 +66,12 @@ impl Error {
         self
     }
 
+    /// Adds what is known beside it.
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+        self.what = format!("{}: {detail}", self.what);
+        self
+    }
+
     /// Adds what could not be undone after the failure.
     pub(crate) fn with_cleanup(mut self, failure: impl fmt::Display) -> Self {
         let failures = self.cleanup.take().into_iter().chain([failure.to_string()]);

@@ -9,6 +9,7 @@ pub mod bundle;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod container;
+mod criu;
 pub mod error;
 pub mod hooks;
 pub mod id;
@@ -17,9 +18,11 @@ mod lower;
 mod run;
 pub mod spec;
 pub mod state;
+mod systemd;
 
 pub use container::{CgroupPlan, Container, Process, Terminal};
 pub use error::{Error, ErrorKind, Result};
 pub use id::ContainerId;
-pub use lifecycle::Runtime;
+pub use lifecycle::{CgroupManager, Runtime};
 pub use lower::lower;
+pub use systemd::ScopeName;

@@ -11,6 +11,7 @@ mod confine;
 mod control;
 mod limits;
 mod outside;
+mod rdt;
 mod relay;
 mod scheduling;
 mod seccomp;
@@ -32,9 +33,10 @@ use crate::state::State;
 use crate::{Container, Error, ErrorKind, Result, hooks};
 pub(crate) use child::{Additions, Surroundings, begin, credentials, home, keyring, plan, working_directory};
 pub(crate) use confine::{Confined, confirm, require_selinux};
-pub(crate) use control::{Control, Place, Site};
+pub(crate) use control::{Control, Place, Site, place_of};
 pub(crate) use limits::lower as lower_limits;
 pub(crate) use outside::Outside;
+pub(crate) use rdt::{join as join_rdt, remove as remove_rdt};
 pub(crate) use relay::{Relay, own_size};
 pub(crate) use scheduling::lower as lower_scheduling;
 pub(crate) use seccomp::{Handover, prepare as prepare_filter};
@@ -45,7 +47,7 @@ pub(crate) fn launch<'plan>(
     container: &Container,
     isolation: &Isolation,
     plan: &'plan Plan,
-    control: &Control,
+    control: &mut Control,
     outside: &mut Outside,
     state: &State,
     warn: &mut dyn FnMut(&str),
@@ -53,6 +55,7 @@ pub(crate) fn launch<'plan>(
     let mut spawning = isolation.spawn(plan, control.fd()).map_err(start)?;
     isolation.map_ids(&spawning).map_err(start)?;
     control.admit(spawning.pid())?;
+    control.settle()?;
     // Kernel parameters of a device are among the child's first steps.
     outside.attach(container, isolation, spawning.pid())?;
     reset_affinity(spawning.pid());

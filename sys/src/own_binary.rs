@@ -8,7 +8,7 @@
 //!
 //! So a program whose file the caller may write goes on from a read-only copy of the mount it is on
 //! (`open_tree(2)`, `mount_setattr(2)`, Linux 5.12). No path leads to that copy, and its last descriptor is
-//! closed before anything else is done: from then on it belongs to no mount namespace, so that nobody can make
+//! closed before [`is_sealed`] answers: from then on it belongs to no mount namespace, so that nobody can make
 //! it writable again, whatever their capabilities. The file's content is not copied.
 //!
 //! A static program takes the copy for its own before it has begun (`entry::exchange`). Another, or one that
@@ -44,6 +44,8 @@ const SEALS: Seals = Seals::SEAL.union(Seals::SHRINK).union(Seals::GROW).union(S
 /// # Errors
 /// `ENOENT` without a procfs on `/proc`.
 pub fn is_sealed() -> Result<bool> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    entry::close::wait()?;
     if !access::writable(Dir::Cwd, OWN)? {
         return Ok(true);
     }

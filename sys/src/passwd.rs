@@ -102,9 +102,8 @@ mod tests {
             // One that is too long is nobody's.
             assert_eq!(look(&long, 0).is_some(), length < 4080, "{length}");
         }
-        let lines: Vec<_> =
-            (0..3000).map(|uid| format!("u{uid}:x:{uid}:1::/home/u{uid}:/bin/sh\n")).collect();
+        let lines: Vec<_> = (0..3000).map(|uid| format!("u{uid}:x:{uid}:1::/srv/u{uid}:/bin/sh\n")).collect();
         let many = lines.concat();
-        assert_eq!(look(&many, 2999).as_deref(), Some("/home/u2999"));
+        assert_eq!(look(&many, 2999).as_deref(), Some("/srv/u2999"));
     }
 }

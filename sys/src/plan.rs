@@ -239,6 +239,9 @@ pub enum Step {
     FileModeMask(u32),
     /// `dup2(2)` onto a number such as 0, 1, 2.
     Duplicate { from: At, to: i32 },
+    /// Lets the program inherit a descriptor of the caller's under the number that it has there. One of the last
+    /// steps: see [`Plan::push_last`].
+    LeaveOpen(At),
 
     /// `setgroups(2)`.
     Groups(Vec<u32>),
@@ -385,6 +388,7 @@ impl Step {
             | Step::Duplicate { from: at, .. }
             | Step::WriteOwn { proc: at, .. }
             | Step::LandlockRestrict { ruleset: at, .. }
+            | Step::LeaveOpen(at)
             | Step::OpenIn { dir: at, .. }
             | Step::OpenTerminal { dir: at, .. } => [Some(at), None],
             Step::LandlockAllow { ruleset, file, .. } => [Some(ruleset), Some(file)],

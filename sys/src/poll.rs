@@ -37,9 +37,7 @@ pub fn priority(fd: BorrowedFd<'_>, timeout: Duration) -> Result<Priority> {
     let end = Instant::now().checked_add(timeout);
     loop {
         let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
-        // Rounded up: a wait of 0 in place of 0.9 ms would spin.
-        let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
-        let left = libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX);
+        let left = milliseconds(left);
         let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLPRI, revents: 0 };
         // SAFETY: one entry is given and it is valid for writing.
         match check_int(unsafe { libc::poll(&raw mut entry, 1, left) }) {
@@ -74,6 +72,30 @@ bitflags::bitflags! {
 /// # Errors
 /// `EINTR` when a signal was handled, `EINVAL` for more than may be open.
 pub fn wait<const N: usize>(wanted: [(Option<BorrowedFd<'_>>, Events); N]) -> Result<[Events; N]> {
+    poll(wanted, -1)
+}
+
+/// The same for some time at most; nothing has happened then.
+///
+/// # Errors
+/// As [`wait`].
+pub fn wait_within<const N: usize>(
+    wanted: [(Option<BorrowedFd<'_>>, Events); N],
+    timeout: Duration,
+) -> Result<[Events; N]> {
+    poll(wanted, milliseconds(timeout))
+}
+
+/// Rounded up: a wait of 0 in place of 0.9 ms would spin.
+fn milliseconds(time: Duration) -> libc::c_int {
+    let time = time.saturating_add(Duration::from_nanos(999_999)).as_millis();
+    libc::c_int::try_from(time).unwrap_or(libc::c_int::MAX)
+}
+
+fn poll<const N: usize>(
+    wanted: [(Option<BorrowedFd<'_>>, Events); N],
+    timeout: libc::c_int,
+) -> Result<[Events; N]> {
     let mut entries = wanted.map(|(fd, events)| libc::pollfd {
         fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
         events: events.bits().cast_signed(),
@@ -81,7 +103,7 @@ pub fn wait<const N: usize>(wanted: [(Option<BorrowedFd<'_>>, Events); N]) -> Re
     });
     let count = libc::nfds_t::try_from(N).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the array holds as many entries as are given.
-    check_int(unsafe { libc::poll(entries.as_mut_ptr(), count, -1) })?;
+    check_int(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) })?;
     Ok(entries.map(|entry| Events::from_bits_retain(entry.revents.cast_unsigned())))
 }
 
@@ -99,6 +121,17 @@ mod tests {
         assert_eq!(wait(wanted), Ok([Events::empty(), Events::empty(), Events::OUT]));
         drop(write);
         assert_eq!(wait([(Some(read.as_fd()), Events::IN)]), Ok([Events::HUP]));
+    }
+
+    #[test]
+    fn a_wait_ends() {
+        let (read, _write) = std::io::pipe().unwrap();
+        let start = Instant::now();
+        assert_eq!(
+            wait_within([(Some(read.as_fd()), Events::IN)], Duration::from_millis(20)),
+            Ok([Events::empty()])
+        );
+        assert!(start.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]

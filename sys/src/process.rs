@@ -131,6 +131,14 @@ pub(crate) fn close_range(first: u32, last: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
+/// `fcntl(fd, F_SETFD, 0)`: an executed program inherits the descriptor (`fcntl(2)`).
+///
+/// Private to the child: in a caller with threads, another one's programs would inherit it too.
+pub(crate) fn keep_across_execve(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: takes no pointer; the descriptor is borrowed for the call.
+    check_int(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) }).map(drop)
+}
+
 /// Marks every descriptor from `first` on close-on-exec: `close_range(first, ~0, CLOSE_RANGE_CLOEXEC)` (Linux 5.11).
 ///
 /// # Errors

@@ -38,6 +38,14 @@ pub fn send_descriptor(socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>, paylo
     Ok(())
 }
 
+/// Sends one message of a socket that keeps messages apart, without a descriptor (`sendmsg(2)`).
+///
+/// # Errors
+/// `EPIPE` when nobody reads (no signal is raised), `EMSGSIZE` when it is too long for one.
+pub fn send_message(socket: BorrowedFd<'_>, message: &[u8]) -> Result<()> {
+    if send_some(socket, None, message)? == message.len() { Ok(()) } else { Err(Errno::EIO) }
+}
+
 fn send_some(socket: BorrowedFd<'_>, descriptor: Option<BorrowedFd<'_>>, data: &[u8]) -> Result<usize> {
     let mut control = Control { bytes: [0; 64] };
     let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };

@@ -30,6 +30,20 @@ pub fn bound(path: &CStr) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Two connected sockets that keep messages apart (`socketpair(2)`, `SOCK_SEQPACKET`), close-on-exec.
+///
+/// Each names the caller as its peer, also to a process that inherits it ([`peer_pid`]).
+///
+/// # Errors
+/// `EMFILE` or `ENFILE` for want of descriptors.
+pub fn packet_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into the array, which has room for them.
+    check_int(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
+    Ok((new_fd(ends[0].into())?, new_fd(ends[1].into())?))
+}
+
 /// `int listen(int sockfd, int backlog)` (`listen(2)`).
 ///
 /// The caller becomes the peer that [`peer_pid`] names to those who connect.
@@ -84,6 +98,22 @@ mod tests {
     use super::*;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn packets_stay_apart() {
+        let (ours, theirs) = packet_pair().unwrap();
+        for message in [b"one".as_slice(), b"two"] {
+            crate::send::send_message(ours.as_fd(), message).unwrap();
+        }
+        let mut buffer = [0; 16];
+        for message in [b"one".as_slice(), b"two"] {
+            let (length, _) = crate::send::receive_descriptor(theirs.as_fd(), &mut buffer).unwrap();
+            assert_eq!(&buffer[..length], message);
+        }
+        assert_eq!(peer_pid(theirs.as_fd()).unwrap(), std::process::id().cast_signed());
+        drop(theirs);
+        assert_eq!(crate::send::send_message(ours.as_fd(), b"x"), Err(Errno::EPIPE));
+    }
 
     #[test]
     fn the_peer_is_who_listens() {

@@ -31,12 +31,14 @@
 mod arrays;
 mod child;
 mod failure;
+mod placeholder;
 mod report;
 
 pub(crate) use child::{execute, make_ready, reset_signals};
 pub(crate) use report::announce;
 
 pub use failure::Failure;
+pub use placeholder::Placeholder;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -87,6 +89,16 @@ pub struct Child {
 }
 
 impl Child {
+    /// A child of the caller's that another process has made for it (`CLONE_PARENT`).
+    ///
+    /// It must not have been waited for, or its number may be another process's by now.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is no such process; `EMFILE` for want of descriptors.
+    pub fn adopt(pid: i32) -> Result<Self> {
+        Ok(Self { pid, pidfd: process::pidfd_open(pid)? })
+    }
+
     /// Its process id in the caller's PID namespace.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -308,7 +320,7 @@ impl Spawning<'_> {
     }
 }
 
-/// Starts a child that waits in [`Step::AcceptStart`] at the other end of `connection`, and waits until its
+/// Starts a child that waits in [`Step::AcceptStart`](crate::plan::Step::AcceptStart) at the other end of `connection`, and waits until its
 /// program runs.
 ///
 /// # Errors

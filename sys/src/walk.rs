@@ -186,6 +186,7 @@ impl<'plan> Walk<'plan> {
                 Ok(())
             }
             Step::Duplicate { from, to } => process::dup_to(self.fd(from)?, *to),
+            Step::LeaveOpen(fd) => process::keep_across_execve(self.fd(fd)?),
             Step::ChangeRootHere => change_root_here(),
             Step::Close(slot) => self.close(*slot),
             Step::CloseCopy(fd) => {
@@ -518,6 +519,7 @@ fn is_of_the_child(step: &Step) -> bool {
             | Step::Listen { .. }
             | Step::AcceptStart { .. }
             | Step::SendDescriptor { .. }
+            | Step::LeaveOpen(_)
             | Step::Fork(_)
             | Step::Run(_)
     )

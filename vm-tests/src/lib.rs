@@ -19,3 +19,4 @@ pub mod probe;
 pub mod protocol;
 pub mod registry;
 pub mod selftest;
+pub mod systemd;

@@ -127,7 +127,7 @@ pub enum Verdict {
 /// A test as `guest list` prints it, one JSON array of these; runs on any machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestInfo {
-    /// `integration`, `escape` or `selftest` (the lab's own; never in a normal run).
+    /// `integration`, `escape`, `checkpoint` (a run asks for it) or `selftest` (the lab's own).
     pub suite: String,
     /// The test's name, unique over all suites.
     pub name: String,
@@ -153,6 +153,9 @@ pub struct Needs {
     /// An ext4 scratch disk as `/dev/vda` (machine q35).
     #[serde(default)]
     pub disk: bool,
+    /// The programs and libraries of systemd; see `xtask/src/image/systemd.rs`.
+    #[serde(default)]
+    pub systemd: bool,
     /// A guest of its own for each mode, resumed from a snapshot.
     #[serde(default)]
     pub fresh: bool,

@@ -60,6 +60,10 @@ pub enum Suite {
     Escape,
     /// Both.
     All,
+    /// Checkpoint and restore, with the criu of this machine; not among `all`.
+    Checkpoint,
+    /// The runtime's systemd driver, in guests with systemd; not part of `all`.
+    Systemd,
     /// The lab's own self-tests.
     #[value(hide = true)]
     Selftest,

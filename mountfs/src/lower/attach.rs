@@ -7,7 +7,7 @@ use cofferdam_sys::plan::{Absent, At, Step};
 use super::SAME;
 use super::backend::{Change, NewFs};
 use super::check::Expect;
-use super::steps::{Entry, INSIDE, Steps};
+use super::steps::{Entry, INSIDE, Steps, say};
 use crate::mount::{Propagation, PropagationKind};
 use crate::place::Place;
 use crate::prepare::{Item, What};
@@ -88,7 +88,7 @@ impl Steps<'_> {
         if let Some(copy_up) = item.copy_up {
             let (from, to) = (self.target.into(), mount.clone());
             let step = Step::CopyContent { from, to, top: copy_up.top };
-            self.push(format!("{about}: copy up what it covers"), step);
+            self.push(say(&about, "copy up what it covers"), step);
         }
         self.attach(&about, &mount, self.target.into(), &[later]);
         let expect = Expect {
@@ -184,7 +184,7 @@ impl Steps<'_> {
     pub(super) fn check_target(&mut self, about: &str, place: &Place) {
         if !place.may_be_in_proc() {
             let step = Step::RefuseFilesystem { fd: self.target.into(), magic: PROC };
-            self.push(format!("{about}: the target is not inside a procfs"), step);
+            self.push(say(about, "the target is not inside a procfs"), step);
         }
     }
 
@@ -198,7 +198,7 @@ impl Steps<'_> {
     fn verify(&mut self, about: &str, place: &Place, magic: i64) {
         self.reopen_strictly(about, place);
         let step = Step::RequireFilesystem { fd: self.target.into(), magic };
-        self.push(format!("{about}: verify the file system"), step);
+        self.push(say(about, "verify the file system"), step);
         self.close(about, self.target);
     }
 

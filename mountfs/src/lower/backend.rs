@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString};
 use cofferdam_sys::mount::{MountAttrs, MountFlags};
 use cofferdam_sys::plan::{At, Slot, Step};
 
-use super::steps::Entry;
+use super::steps::{Entry, say};
 use crate::{Api, Attributes, Result};
 
 /// One change of a mount's attributes.
@@ -142,12 +142,12 @@ fn remount(about: &str, mount: &At, change: Change) -> Vec<Entry> {
     let mut entries = Vec::new();
     if !change.propagation.is_empty() {
         let step = Step::PropagationOf { mount: mount.clone(), flags: change.propagation | recursive };
-        entries.push((format!("{about}: set the propagation"), step));
+        entries.push((say(about, "set the propagation"), step));
     }
     if !change.attrs.is_empty() {
         let (flags, clear) = change.attrs.as_flags();
         let step = Step::RemountBind { mount: mount.clone(), flags, clear };
-        entries.push((format!("{about}: set the attributes"), step));
+        entries.push((say(about, "set the attributes"), step));
     }
     entries
 }

@@ -12,7 +12,7 @@ use cofferdam_sys::plan::{Absent, At, Note, Step};
 use cofferdam_sys::readback::{IdKind, Wanted};
 
 use super::attach::PROC;
-use super::steps::{Entry, Steps};
+use super::steps::{Entry, Steps, say};
 use crate::mount::{Propagation, PropagationKind};
 use crate::place::Place;
 use crate::{Attributes, Result};
@@ -62,7 +62,7 @@ impl Steps<'_> {
         let note = self.new_note()?;
         self.checks.push(Check { about: about.to_owned(), place: place.cloned(), note, expect });
         let step = Step::NoteMount { mount: mount.clone(), kind: self.id_kind, note };
-        Ok((format!("{about}: take note of the mount"), step))
+        Ok((say(about, "take note of the mount"), step))
     }
 
     /// Opens the host's procfs while there is one, for kernels whose `mountinfo` is all there is.
@@ -108,7 +108,7 @@ impl Steps<'_> {
                 propagation: propagation(check),
                 optional: check.expect.optional,
             };
-            self.push(format!("{}: read it back", check.about), step);
+            self.push(say(&check.about, "read it back"), step);
             if let (IdKind::Unique, Some(below)) = (self.id_kind, check.expect.below)
                 && !has_mounts_below(check, &checks)
             {
@@ -119,7 +119,7 @@ impl Steps<'_> {
                     _ => MountFlags::SLAVE,
                 };
                 let step = Step::RequireBelow { note, wanted, propagation };
-                self.push(format!("{}: read back the mounts below", check.about), step);
+                self.push(say(&check.about, "read back the mounts below"), step);
             }
         }
         if self.id_kind == IdKind::Reused {

@@ -5,7 +5,7 @@ use cofferdam_sys::plan::Step;
 
 use super::backend::Change;
 use super::check::Expect;
-use super::steps::Steps;
+use super::steps::{Steps, say};
 use crate::place::Place;
 use crate::prepare::{Links, Node};
 use crate::rootfs::DeviceKind;
@@ -40,13 +40,11 @@ impl Steps<'_> {
         let mut open = false;
         for node in nodes {
             let about = format!("device {}", node.place.shown);
-            let (parent, name) = node
-                .place
-                .split()
-                .ok_or_else(|| Error::invalid(format!("{about}: no directory to be in")))?;
+            let (parent, name) =
+                node.place.split().ok_or_else(|| Error::invalid(say(&about, "no directory to be in")))?;
             if !open {
                 let step = Step::EnsureDir { root: self.root.clone(), path: parent, out: self.target };
-                self.push(format!("{about}: open its directory"), step);
+                self.push(say(&about, "open its directory"), step);
                 open = true;
             }
             let device = &node.device;
@@ -59,7 +57,7 @@ impl Steps<'_> {
                 uid: device.uid,
                 gid: device.gid,
             };
-            self.push(format!("{about}: make it"), step);
+            self.push(say(&about, "make it"), step);
         }
         self.close("devices", self.target);
         Ok(())
@@ -72,7 +70,7 @@ impl Steps<'_> {
         if node.device.kind == DeviceKind::Char {
             let (major, minor) = (node.device.major, node.device.minor);
             let step = Step::RequireDevice { fd: mount.clone(), major, minor };
-            self.push(format!("{about}: verify it"), step);
+            self.push(say(&about, "verify it"), step);
         }
         self.open_target(&about, &node.place, false);
         self.check_target(&about, &node.place);
@@ -104,9 +102,9 @@ impl Steps<'_> {
         let Some((parent, name)) = place.split() else { return };
         let about = format!("link {}", place.shown);
         let step = Step::EnsureDir { root: self.root.clone(), path: parent, out: self.target };
-        self.push(format!("{about}: open its directory"), step);
+        self.push(say(&about, "open its directory"), step);
         let step = Step::Symlink { dir: self.target.into(), name, target: to.into() };
-        self.push(format!("{about}: make it"), step);
+        self.push(say(&about, "make it"), step);
         self.close(&about, self.target);
     }
 }

@@ -5,7 +5,7 @@ use cofferdam_sys::plan::{At, Step};
 
 use super::backend::{Change, NewFs};
 use super::check::Expect;
-use super::steps::{Steps, count};
+use super::steps::{Steps, count, say};
 use super::{MASK, SAME};
 use crate::place::{Place, c_string};
 use crate::{Api, Attributes, Result};
@@ -47,7 +47,7 @@ impl Steps<'_> {
         let (mount, target) = (At::from(self.mount), At::from(self.target));
         let backend = self.backend;
 
-        let mut directory = backend.mask(&format!("{about}: take or copy the mask"), self.mask);
+        let mut directory = backend.mask(&say(&about, "take or copy the mask"), self.mask);
         // What it is a copy of may be shared by now, as what that was put on.
         let change =
             Change { recursive: false, attrs: Attributes::default(), propagation: MountFlags::PRIVATE };
@@ -58,20 +58,20 @@ impl Steps<'_> {
             attrs: Attributes::set(MASKED_FILE),
             propagation: MountFlags::PRIVATE,
         };
-        let mut file = backend.copy_path(&format!("{about}: copy /dev/null"), c"/dev/null", false);
+        let mut file = backend.copy_path(&say(&about, "copy /dev/null"), c"/dev/null", false);
         let require = Step::RequireDevice { fd: mount.clone(), major: 1, minor: 3 };
-        file.push((format!("{about}: verify /dev/null"), require));
+        file.push((say(&about, "verify /dev/null"), require));
         file.extend(backend.attach(&about, &mount, target.clone(), &[change]));
-        file.push((format!("{about}: done"), Step::Skip(count(&directory))));
+        file.push((say(&about, "done"), Step::Skip(count(&directory))));
 
         let skip = Step::SkipIfDirectory { fd: target, skip: count(&file) };
-        let mut entries = vec![(format!("{about}: is it a directory"), skip)];
+        let mut entries = vec![(say(&about, "is it a directory"), skip)];
         entries.extend(file);
         entries.extend(directory);
         let expect = Expect { optional: true, ..Expect::private(MASKED_FILE) };
         entries.push(self.note(&about, Some(place), &mount, expect)?);
-        entries.push((format!("{about}: close"), Step::Close(self.mount)));
-        entries.push((format!("{about}: close"), Step::Close(self.target)));
+        entries.push((say(&about, "close"), Step::Close(self.mount)));
+        entries.push((say(&about, "close"), Step::Close(self.target)));
         self.if_there(&about, place, entries);
         Ok(())
     }
@@ -85,13 +85,13 @@ impl Steps<'_> {
         let recursive = self.backend.api == Api::Setattr;
         let attrs = Attributes::set(MountAttrs::RDONLY);
         let change = Change { recursive, attrs, propagation: MountFlags::PRIVATE };
-        let mut entries = self.backend.copy(&format!("{about}: copy it"), &self.target.into(), recursive);
+        let mut entries = self.backend.copy(&say(&about, "copy it"), &self.target.into(), recursive);
         let mount = At::from(self.mount);
         entries.extend(self.backend.attach(&about, &mount, self.target.into(), &[change]));
         let expect = Expect { attrs, below: Some(attrs), propagation: MountFlags::PRIVATE, optional: true };
         entries.push(self.note(&about, Some(place), &mount, expect)?);
-        entries.push((format!("{about}: close"), Step::Close(self.mount)));
-        entries.push((format!("{about}: close"), Step::Close(self.target)));
+        entries.push((say(&about, "close"), Step::Close(self.mount)));
+        entries.push((say(&about, "close"), Step::Close(self.target)));
         self.if_there(&about, place, entries);
         Ok(())
     }

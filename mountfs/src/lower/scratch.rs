@@ -8,7 +8,7 @@ use cofferdam_sys::mount::MountAttrs;
 use cofferdam_sys::plan::{At, PathIn, Step};
 
 use super::backend::NewFs;
-use super::steps::Steps;
+use super::steps::{Steps, say};
 use crate::tree::{Parameters, Tree};
 use crate::{Error, Result};
 
@@ -39,7 +39,7 @@ impl Steps<'_> {
         self.close_source("root below the tmpfs", lower);
 
         // Names of the layers are looked up from the working directory.
-        self.push(format!("{about}: enter it"), Step::ChangeDirectoryTo(scratch.into()));
+        self.push(say(about, "enter it"), Step::ChangeDirectoryTo(scratch.into()));
         let mut data: Parameters = Vec::new();
         for (key, value) in
             [(c"source", c"overlay"), (c"lowerdir", c"lower"), (c"upperdir", c"upper"), (c"workdir", c"work")]

@@ -42,6 +42,10 @@ pub(super) struct Steps<'plan> {
 /// A step with its reason, before it is in the plan.
 pub(super) type Entry = (String, Step);
 
+/// The opening of a place that other parts of the system rely on, in the words that tests of the common runtimes
+/// look for.
+const STRICTLY: &str = "open the target, it must be mounted on ordinary directory, no link";
+
 impl<'plan> Steps<'plan> {
     pub(super) fn new(plan: &'plan mut Plan, host: Host) -> Result<Self> {
         let root_slot = plan.slot()?;
@@ -80,7 +84,7 @@ impl<'plan> Steps<'plan> {
     }
 
     pub(super) fn close(&mut self, about: &str, slot: Slot) {
-        self.push(format!("{about}: close"), Step::Close(slot));
+        self.push(say(about, "close"), Step::Close(slot));
     }
 
     pub(super) fn new_slot(&mut self) -> Result<Slot> {
@@ -114,7 +118,8 @@ impl<'plan> Steps<'plan> {
         } else {
             Step::EnsureFile { root, path, out }
         };
-        self.push(format!("{about}: open the target"), step);
+        let what = if place.is_strict() { STRICTLY } else { "open the target" };
+        self.push(say(about, what), step);
         if place.is_strict() {
             self.close(about, out);
             self.reopen_strictly(about, place);
@@ -131,12 +136,7 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Fail,
             out: self.target,
         };
-        self.push(
-            format!(
-                "{about}: open the target, which must be no link: it must be mounted on ordinary directory"
-            ),
-            step,
-        );
+        self.push(say(about, STRICTLY), step);
     }
 
     /// Opens a path and does the rest; both are left out when the path is not there.
@@ -149,9 +149,14 @@ impl<'plan> Steps<'plan> {
             absent: Absent::Skip(count(&rest)),
             out: self.target,
         };
-        self.push(format!("{about}: open it, if it is there"), step);
+        self.push(say(about, "open it, if it is there"), step);
         self.extend(rest);
     }
+}
+
+/// `about: what`. Most of what a plan takes to make is such words: no formatter, and no growing.
+pub(super) fn say(about: &str, what: &str) -> String {
+    [about, ": ", what].concat()
 }
 
 /// How many steps to leave out. A list here has fewer than thirty.

@@ -7,40 +7,34 @@ use cofferdam_sys::{own_binary, prctl};
 use super::Globals;
 use super::log::{Level, Log};
 use crate::state::default_root;
-use crate::{ContainerId, Error, ErrorKind, Result, Runtime};
+use crate::{CgroupManager, ContainerId, Error, ErrorKind, Result, Runtime};
 
 /// The global options, checked.
 pub(super) struct Context {
     root: Option<PathBuf>,
     pub(super) log: Log,
-    /// Whether containers get no control group.
-    pub(super) no_cgroup: bool,
+    /// Who makes control groups.
+    pub(super) cgroup_manager: CgroupManager,
+    /// The program that checkpoints and restores.
+    pub(super) criu: Option<PathBuf>,
 }
 
 impl Context {
     pub(super) fn new(globals: &Globals) -> Result<Self> {
         let log = Log::open(globals.log.as_deref(), globals.log_format, globals.debug)?;
-        let context = Self { root: globals.root.clone(), log, no_cgroup: false };
-        let manager = globals.cgroup_manager.as_deref().unwrap_or("cgroupfs");
-        let refused = if globals.systemd_cgroup {
-            Some("--systemd-cgroup".to_owned())
-        } else if matches!(manager, "cgroupfs" | "disabled") {
-            None
-        } else {
-            Some(format!("--cgroup-manager {}", manager.escape_debug()))
-        };
-        match refused {
-            Some(option) => {
-                let error =
-                    Error::new(ErrorKind::Unsupported, format!("{option}: not supported by this build"))
-                        .with_hint(
-                            "control groups are made directly (cgroupfs), for which engines have a setting, or not at all (disabled)",
-                        );
-                context.log.write(Level::Error, &error.to_string());
-                Err(error)
+        let cgroup_manager = match globals.cgroup_manager.as_deref() {
+            None if globals.systemd_cgroup => CgroupManager::Systemd,
+            None | Some("cgroupfs") => CgroupManager::Cgroupfs,
+            Some("systemd") => CgroupManager::Systemd,
+            Some("disabled") => CgroupManager::Disabled,
+            Some(other) => {
+                let what = format!("--cgroup-manager {}: there is no such manager", other.escape_debug());
+                let error = Error::new(ErrorKind::Usage, what).with_hint("cgroupfs, systemd or disabled");
+                log.write(Level::Error, &error.to_string());
+                return Err(error);
             }
-            None => Ok(Self { no_cgroup: manager == "disabled", ..context }),
-        }
+        };
+        Ok(Self { root: globals.root.clone(), log, cgroup_manager, criu: globals.criu.clone() })
     }
 
     /// The containers.

@@ -72,7 +72,7 @@ impl Options {
         options.no_new_keyring = self.no_new_keyring;
         options.config.clone_from(&self.config);
         options.pidfd_socket.clone_from(&self.pidfd_socket);
-        options.no_cgroup = context.no_cgroup;
+        options.cgroup_manager = context.cgroup_manager;
         Ok(options)
     }
 }

@@ -84,11 +84,11 @@ fn features() -> Result<Value> {
         "linux": {
             "namespaces": namespaces(),
             "capabilities": caps,
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": seccomp()?,
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": { "modes": words(MemoryPolicyMode::WORDS), "flags": words(MemoryPolicyFlag::WORDS) },
             "netDevices": { "enabled": true },
             "mountExtensions": { "idmap": { "enabled": idmap()? } },
@@ -96,7 +96,7 @@ fn features() -> Result<Value> {
         "annotations": {
             "io.github.cofferdam.version": env!("CARGO_PKG_VERSION"),
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": [crate::lower::KEEP_GROUPS, "org.criu.config"],
     }))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Only the command that was asked for is built, since an engine starts this program for every single step.
 
+mod checkpoint;
 mod context;
 mod create;
 mod delete;
@@ -9,12 +10,14 @@ mod events;
 mod exec;
 mod features;
 mod hardened;
+mod image;
 mod kill;
 mod list;
 mod log;
 mod pause;
 mod plan;
 mod ps;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -27,7 +30,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind as ErrorKindOfClap;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{Error, ErrorKind, Result};
 use context::Context;
@@ -48,17 +52,17 @@ struct Globals {
     /// Write what is done step by step too.
     #[arg(long)]
     debug: bool,
-    /// Use systemd to make control groups (not supported by this build).
+    /// Have systemd make control groups, as `--cgroup-manager systemd`.
     #[arg(long)]
     systemd_cgroup: bool,
-    /// Who makes control groups: `cgroupfs`, or nobody: `disabled`.
+    /// Who makes control groups: `cgroupfs` (this program), `systemd`, or nobody: `disabled`.
     #[arg(long, value_name = "NAME")]
     cgroup_manager: Option<String>,
     /// Ignored: what the caller may do is found out.
     #[arg(long, value_name = "BOOL", hide = true)]
     rootless: Option<String>,
-    /// Ignored: nothing is checkpointed by this build.
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// The program that checkpoints and restores [default: `criu` of `PATH`].
+    #[arg(long, value_name = "FILE")]
     criu: Option<PathBuf>,
     /// Print the version.
     #[arg(short, short_alias = 'V', long)]
@@ -94,13 +98,13 @@ const COMMANDS: &[(&str, &str, Act)] = &[
     ("spec", "Write a config.json to begin with", spec::act),
     ("features", "Print what this build and this kernel can do, as JSON", features::act),
     ("plan", "Print what `run` would do, and do nothing", plan::act),
-    ("checkpoint", "Not supported by this build", refuse),
-    ("restore", "Not supported by this build", refuse),
+    ("checkpoint", "Write a container's processes to an image, with criu", checkpoint::act),
+    ("restore", "Make a container of an image, with criu", restore::act),
 ];
 
 /// The program: parses the command line, acts, and turns a failure into one line and a status.
 pub fn main() -> ExitCode {
-    let globals = match parse::<Globals>(std::env::args_os(), help()) {
+    let globals = match globals() {
         Ok(globals) => globals,
         Err(status) => return status,
     };
@@ -147,13 +151,14 @@ fn finish(outcome: Result<u8>, context: Option<&Context>) -> ExitCode {
     }
 }
 
-/// Parses, or prints help or what is wrong and gives the status to end with.
-fn parse<P: Parser>(
-    words: impl IntoIterator<Item = OsString>,
-    help: String,
-) -> std::result::Result<P, ExitCode> {
-    let parsed = P::command().after_help(help).try_get_matches_from(words);
-    parsed.and_then(|mut matches| P::from_arg_matches_mut(&mut matches)).map_err(|error| {
+/// Parses the global options, or prints help or what is wrong and gives the status to end with.
+fn globals() -> std::result::Result<Globals, ExitCode> {
+    // The list of commands is made only when it may be shown.
+    let parsed = Globals::command()
+        .try_get_matches()
+        .or_else(|_| Globals::command().after_help(help()).try_get_matches())
+        .and_then(|mut matches| Globals::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| {
         // A closed pipe to the reader of the help is no failure of ours.
         let _ = error.print();
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
@@ -166,6 +171,10 @@ fn arguments<P: Parser>(words: &[OsString]) -> Result<P> {
         if error.use_stderr() {
             let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
+            // The words that an engine asks for options with: it gives one without its value.
+            let valueless =
+                error.kind() == ErrorKindOfClap::InvalidValue && text.contains("none was supplied");
+            let text = if valueless { &format!("flag needs an argument: {text}") } else { text };
             return Error::new(ErrorKind::Usage, text.trim_end().replace("\n\n", "\n").replace('\n', " "));
         }
         let _ = error.print();
@@ -177,9 +186,4 @@ fn help() -> String {
     let lines = COMMANDS.iter().map(|(name, about, _)| format!("  {name:<11} {about}\n"));
     let lines: String = lines.collect();
     format!("Commands:\n{lines}\n`cofferdam COMMAND --help` has the options of each.")
-}
-
-fn refuse(_: &Context, words: &[OsString]) -> Result<u8> {
-    let name = words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Err(Error::new(ErrorKind::Unsupported, format!("{name}: not supported by this build")))
 }

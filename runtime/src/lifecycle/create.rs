@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_cgroup::Limits;
 use cofferdam_mountfs::{Host, Prepared, RootSource};
-use cofferdam_ns::{Isolation, Namespaces, NsKind};
+use cofferdam_ns::Isolation;
 use cofferdam_sys::plan::{At, Plan};
 use cofferdam_sys::process;
 use cofferdam_sys::spawn::Spawning;
@@ -37,8 +37,21 @@ pub struct CreateOptions {
     pub config: Option<PathBuf>,
     /// A socket that is sent a pidfd of the container's first process.
     pub pidfd_socket: Option<PathBuf>,
-    /// Makes no control group: what the config says of one is not enforced, and a warning says so.
-    pub no_cgroup: bool,
+    /// Who makes the control group.
+    pub cgroup_manager: CgroupManager,
+}
+
+/// Who makes the control group of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CgroupManager {
+    /// The runtime itself, at the path that the config names.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a scope: that of the machine for its root, else the user's own.
+    Systemd,
+    /// Nobody: what the config says of one is not enforced, and a warning says so.
+    Disabled,
 }
 
 /// Which command makes a container.
@@ -106,19 +119,24 @@ impl Runtime {
         let console = Console::of(terminal, options.console_socket.as_deref(), way == Way::Foreground)?;
         container.process.listen_fds = options.listen_fds;
         let pidfd_socket = options.pidfd_socket.as_deref().map(pidfd_socket::connect).transpose()?;
-        if options.no_cgroup && container.cgroup.limits != Limits::default() {
+        let disabled = options.cgroup_manager == CgroupManager::Disabled;
+        if disabled && container.cgroup.limits != Limits::default() {
             warn("linux.resources: not enforced, as no cgroup is to be made");
         }
         let isolation = run::isolation(&container)?;
         let (filter, handover) = run::prepare_filter(container.seccomp.as_ref())?;
         let confined = container.process.label.as_ref().map(Confined::new).transpose()?;
         run::require_selinux(container.mount_label.as_ref())?;
-        let outside = Outside::prepare(&container, handover)?;
+        let outside = Outside::prepare(&container, id, handover)?;
         self.sweep(id)?;
         // What was left half made is gone with the parents that were made for it; nothing of this one is there yet.
-        let site = if options.no_cgroup { Site::none()? } else { Site::find(&container.cgroup)? };
+        let site = match options.cgroup_manager {
+            CgroupManager::Disabled => Site::none()?,
+            CgroupManager::Cgroupfs => Site::find(&container.cgroup)?,
+            CgroupManager::Systemd => Site::systemd(&container, id)?,
+        };
         let directory = self.root.create(id)?;
-        let mut record = record(&container, id, site.place().cloned());
+        let mut record = Record { rdt: outside.rdt(), ..record(&container, id, &site) };
         let state = State::new(&record, Status::Creating);
         // From here on nothing is made before its place is written down: were this process killed, `delete`
         // finds it.
@@ -128,7 +146,11 @@ impl Runtime {
                 if way == Way::Create { directory.listener().map(|fd| Some(At::from(fd))) } else { Ok(None) }
             })
             .and_then(|gate| {
-                let control = Control::create(&container.cgroup, site, id, warn);
+                let place = |place: &run::Place| {
+                    record.cgroup = Some(place.clone());
+                    directory.save(&record)
+                };
+                let control = Control::create(&container.cgroup, site, id, place, warn);
                 control.map(|control| (gate, control))
             })
             .and_then(|(gate, control)| {
@@ -194,9 +216,7 @@ impl Runtime {
 
 /// Opens the root and the sources of its mounts. The cgroup is one of them where no namespace shows it.
 fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
-    let own = container.new_namespaces.contains(Namespaces::CGROUP);
-    let joined = container.join_namespaces.iter().any(|(kind, _)| *kind == NsKind::Cgroup);
-    if !own && !joined {
+    if container.shares_cgroups() {
         container.rootfs.cgroups = Some(control.directories());
     }
     container.rootfs.visible_at = seen_by_hooks(container);
@@ -234,7 +254,7 @@ fn create(attempt: &mut Attempt<'_>, options: &CreateOptions, warn: Warn<'_>) ->
         &attempt.container,
         &attempt.isolation,
         &attempt.plan,
-        &attempt.control,
+        &mut attempt.control,
         &mut attempt.outside,
         &attempt.state,
         warn,
@@ -265,7 +285,7 @@ pub(super) fn announce(
     Ok(record)
 }
 
-fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -> Record {
+pub(super) fn record(container: &Container, id: &ContainerId, site: &Site) -> Record {
     Record {
         version: VERSION,
         id: id.to_string(),
@@ -276,9 +296,11 @@ fn record(container: &Container, id: &ContainerId, cgroup: Option<run::Place>) -
         created: now(),
         owner: process::effective_uid(),
         init: None,
-        cgroup,
+        cgroup: site.place().cloned(),
+        unit: site.unit().cloned(),
+        rdt: None,
         config_at_start: !container.hooks.poststart.is_empty() || container.process.label.is_some(),
-        shares_pids: !container.new_namespaces.contains(Namespaces::PID),
+        shares_pids: !container.new_namespaces.contains(cofferdam_ns::Namespaces::PID),
         poststop: container.hooks.poststop.clone(),
     }
 }

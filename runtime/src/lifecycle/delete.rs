@@ -10,8 +10,9 @@ use cofferdam_sys::socket::peer_pid;
 use super::{Runtime, Warn, kill, wrong_status};
 use crate::bundle::Bundle;
 use crate::lower;
-use crate::run::Control;
+use crate::run::{self, Control};
 use crate::state::{Directory, Locked, Record, State, Status, VERSION, now};
+use crate::systemd::{Manager, Unit};
 use crate::{ContainerId, Error, ErrorKind, Result, hooks};
 
 const SIGKILL: i32 = 9;
@@ -36,7 +37,7 @@ impl Runtime {
                         warn(&format!(
                             "container {id}: parents of its cgroup stay, if some were made for it"
                         ));
-                        let control = Control::open(record.cgroup.as_ref())?;
+                        let control = Control::of(&record)?;
                         return remove(directory, &record, control, warn);
                     }
                     // Nothing tells of processes or a cgroup; what there is to remove is the directory.
@@ -52,7 +53,7 @@ impl Runtime {
             return Err(wrong_status(format!("cannot delete container {id} that is not stopped: {status}"))
                 .with_hint("end it with `kill`, or use --force"));
         }
-        let control = Control::open(record.cgroup.as_ref())?;
+        let control = Control::of(&record)?;
         remove(directory, &record, control, warn)
     }
 
@@ -65,7 +66,7 @@ impl Runtime {
         let directory = directory.lock()?;
         match directory.record()? {
             Some(record) if record.init.is_none() => {
-                let control = Control::open(record.cgroup.as_ref())?;
+                let control = Control::of(&record)?;
                 remove_all(directory, &record, control)
             }
             _ => Ok(()),
@@ -88,7 +89,13 @@ fn unread(directory: &Directory<'_>) -> Result<Record> {
         created: now(),
         owner: process::effective_uid(),
         init: None,
-        cgroup: Some((cgroup.path, 0)),
+        cgroup: Some(&cgroup)
+            .filter(|cgroup| !cgroup.path.is_empty())
+            .map(|cgroup| run::place_of(cgroup).map(|place| (place, 0)))
+            .transpose()?,
+        rdt: None,
+        // Where there is none of that name nothing happens.
+        unit: cgroup.scope.map(|scope| Unit { name: scope.unit, manager: Manager::own() }),
         config_at_start: false,
         shares_pids: false,
         poststop: Vec::new(),
@@ -110,6 +117,7 @@ fn remove_all(directory: Locked<'_>, record: &Record, control: Control) -> Resul
     control.remove().map_err(|error| {
         Error::new(ErrorKind::System, format!("remove the cgroup of container {}: {error}", record.id))
     })?;
+    record.rdt.as_ref().map_or(Ok(()), run::remove_rdt)?;
     directory.remove()
 }
 

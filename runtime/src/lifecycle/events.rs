@@ -15,7 +15,7 @@ impl Runtime {
     pub fn stats(&self, id: &ContainerId) -> Result<Stats> {
         match look(&self.root.container(id)?)? {
             (_, Status::Stopped | Status::Creating) => Err(wrong_status("container not running")),
-            (record, _) => Control::open(record.cgroup.as_ref())?.stats(),
+            (record, _) => Control::of(&record)?.stats(),
         }
     }
 }

@@ -140,8 +140,8 @@ impl Runtime {
         let target = plan::Target::of(init.pid, pidfd);
         let plan = plan::plan(&process, &target, &additions, id, console.child.as_ref(), inherit, warn)?;
         let control = match &options.cgroup {
-            Some(below) => Control::below(record.cgroup.as_ref(), below)?,
-            None => Control::open(record.cgroup.as_ref())?,
+            Some(below) => Control::below(&record, below)?,
+            None => Control::of(&record)?,
         };
 
         let failed = |failure| run::child_failure(&process, &failure);
@@ -156,6 +156,7 @@ impl Runtime {
         if affinity.initial.is_none() && affinity.last.is_none() {
             run::reset_affinity(spawning.pid());
         }
+        record.rdt.as_ref().map_or(Ok(()), |rdt| run::join_rdt(rdt, spawning.pid()))?;
         run::prepare_child(&process, spawning.pid(), warn)?;
         spawning.release().map_err(failed)?;
         let pid = spawning.pid();

@@ -69,7 +69,7 @@ impl Runtime {
         let directory = self.root.container(id)?;
         let (record, status) = look(&directory)?;
         if all {
-            let control = Control::open(record.cgroup.as_ref())?;
+            let control = Control::of(&record)?;
             // Also of a container that has ended: without a PID namespace, others may be left.
             if !control.is_none() || record.shares_pids {
                 return control.signal_all(signal.number());
@@ -81,7 +81,7 @@ impl Runtime {
         }
         let rest = record.shares_pids && signal.0 == SIGKILL && record.cgroup.is_some();
         if rest && status != Status::Creating {
-            let control = Control::open(record.cgroup.as_ref())?;
+            let control = Control::of(&record)?;
             if !control.is_none() && (status != Status::Stopped || !control.processes()?.is_empty()) {
                 return control.signal_all(SIGKILL);
             }

@@ -52,6 +52,6 @@ impl Runtime {
     /// [`ErrorKind::System`] for a container without a cgroup, which is what holds its processes together.
     pub fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
         let (record, _) = look(&self.root.container(id)?)?;
-        Control::open(record.cgroup.as_ref())?.processes()
+        Control::of(&record)?.processes()
     }
 }

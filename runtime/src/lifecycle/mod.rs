@@ -3,6 +3,7 @@
 //! [`Runtime`] holds the directory of all containers. Each command opens what is kept of a container, locks it
 //! when it changes something, works out the status, and acts.
 
+mod checkpoint;
 mod console;
 mod create;
 mod delete;
@@ -14,6 +15,7 @@ mod pause;
 mod pid_file;
 mod pidfd_socket;
 mod preserved;
+mod restore;
 mod run;
 mod start;
 mod update;
@@ -23,10 +25,13 @@ use std::path::Path;
 use crate::state::{Directory, Record, State, StateRoot, Status};
 use crate::{ContainerId, Error, ErrorKind, Result};
 
-pub use create::CreateOptions;
+pub use crate::criu::{CgroupsMode, Switches};
+pub use checkpoint::{CheckpointOptions, ImageOptions};
+pub use create::{CgroupManager, CreateOptions};
 pub use exec::{ExecArgs, ExecOptions, ExecProcess};
 pub use kill::Signal;
 pub use list::Listed;
+pub use restore::RestoreOptions;
 pub use run::RunMode;
 
 /// What a command calls for things that the host refused and the spec lets pass.

@@ -13,7 +13,7 @@ impl Runtime {
     pub fn pause(&self, id: &ContainerId) -> Result<()> {
         let directory = self.root.container(id)?.lock()?;
         match look(&directory)? {
-            (record, Status::Created | Status::Running) => Control::open(record.cgroup.as_ref())?.freeze(),
+            (record, Status::Created | Status::Running) => Control::of(&record)?.freeze(),
             (_, status) => Err(wrong_status(format!("container not running or created: {status}"))),
         }
     }
@@ -25,7 +25,7 @@ impl Runtime {
     pub fn resume(&self, id: &ContainerId) -> Result<()> {
         let directory = self.root.container(id)?.lock()?;
         match look(&directory)? {
-            (record, Status::Paused) => Control::open(record.cgroup.as_ref())?.thaw(),
+            (record, Status::Paused) => Control::of(&record)?.thaw(),
             (_, _) => Err(wrong_status("container not paused")),
         }
     }

@@ -101,7 +101,7 @@ fn launch(
         &attempt.container,
         &attempt.isolation,
         &attempt.plan,
-        &attempt.control,
+        &mut attempt.control,
         &mut attempt.outside,
         &attempt.state,
         warn,

@@ -18,7 +18,7 @@ impl Runtime {
             (_, Status::Stopped | Status::Creating) => return Err(wrong_status("container not running")),
             (record, _) => record,
         };
-        let mut control = Control::open(record.cgroup.as_ref())?;
+        let mut control = Control::of(&record)?;
         let mut resources = resources.clone();
         if let Some(memory) = &mut resources.memory {
             keep_memory(memory, &control)?;

@@ -7,6 +7,7 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod rdt;
 mod resources;
 mod scheduling;
 mod seccomp;
@@ -40,6 +41,7 @@ pub fn lower(bundle: &Bundle, id: &ContainerId) -> Result<Container> {
         rootfs: mounts::lower(bundle, linux, mount_label.as_ref(), &namespaces)?,
         mount_label,
         cgroup: resources::lower(linux, id)?,
+        rdt: rdt::lower(linux)?,
         new_namespaces: namespaces.new,
         join_namespaces: namespaces.join,
         ids: namespaces.ids,
@@ -86,6 +88,9 @@ pub(crate) fn cgroup(bundle: &Bundle, id: &ContainerId) -> Result<crate::CgroupP
 pub(crate) fn limits(resources: &crate::spec::LinuxResources) -> Result<cofferdam_cgroup::Limits> {
     resources::limits(resources)
 }
+
+#[cfg(feature = "cli")]
+pub(crate) use process::KEEP_GROUPS;
 
 #[cfg(test)]
 mod tests;

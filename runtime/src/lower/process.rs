@@ -17,8 +17,13 @@ use crate::{Error, Result};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn lower(spec: &Spec) -> Result<Process> {
-    lower_process(spec.process.as_ref().ok_or_else(|| Error::config("process", "is missing"))?)
+    let process = spec.process.as_ref().ok_or_else(|| Error::config("process", "is missing"))?;
+    let keep_groups = spec.annotations.get(KEEP_GROUPS).is_some_and(|value| value != "0" && value != "false");
+    Ok(Process { keep_groups, ..lower_process(process)? })
 }
+
+/// crun's, which podman writes for `--group-add keep-groups`.
+pub(crate) const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 
 pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
     let args = strings("process.args", &process.args)?;
@@ -46,6 +51,7 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         uid: user.uid,
         gid: user.gid,
         groups: user.additional_gids.clone(),
+        keep_groups: false,
         umask: user.umask,
         terminal: terminal(process),
         caps,

@@ -11,12 +11,15 @@ use crate::container::CgroupPlan;
 use crate::spec::{
     Linux, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
 };
+use crate::systemd::ScopeName;
 use crate::{ContainerId, Error, Result};
 
 pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     let named = linux.cgroups_path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    let relative = !linux.cgroups_path.as_ref().is_some_and(|path| path.is_absolute());
+    let (path, scope) = place(linux, id)?;
     let mut plan =
-        CgroupPlan { path: path(linux, id)?, named, limits: Limits::default(), devices: Vec::new() };
+        CgroupPlan { path, scope, named, relative, limits: Limits::default(), devices: Vec::new() };
     if let Some(resources) = &linux.resources {
         plan.limits = limits(resources)?;
         plan.devices = device_rules(resources, &linux.devices)?;
@@ -24,15 +27,16 @@ pub(super) fn lower(linux: &Linux, id: &ContainerId) -> Result<CgroupPlan> {
     Ok(plan)
 }
 
-/// `cgroupsPath` below the root of the hierarchy; `cofferdam/ID` when the config names none.
-fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
+/// `cgroupsPath` below the root of the hierarchy, `cofferdam/ID` when the config names none; and the scope that
+/// systemd would make. A config has one of the two, or both: who makes the cgroup is not the config's to say.
+fn place(linux: &Linux, id: &ContainerId) -> Result<(String, Option<ScopeName>)> {
     const FIELD: &str = "linux.cgroupsPath";
     let Some(path) = linux.cgroups_path.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
-        return Ok(format!("cofferdam/{id}"));
+        return Ok((format!("cofferdam/{id}"), Some(ScopeName::usual(id))));
     };
     let text = path.to_str().ok_or_else(|| Error::config(FIELD, "is not UTF-8"))?;
     if text.contains(':') {
-        return Err(Error::unsupported("linux.cgroupsPath in the systemd form `slice:prefix:name`"));
+        return Ok((String::new(), Some(ScopeName::parse(text)?)));
     }
     if path.components().any(|part| matches!(part, Component::ParentDir)) {
         return Err(Error::config(FIELD, "must not hold `..`"));
@@ -43,7 +47,7 @@ fn path(linux: &Linux, id: &ContainerId) -> Result<String> {
     }
     // A relative path is the runtime's to place (runtime-spec, config-linux, "Cgroups Path").
     let prefix = if path.is_absolute() { "" } else { "cofferdam/" };
-    Ok(format!("{prefix}{}", parts.join("/")))
+    Ok((format!("{prefix}{}", parts.join("/")), ScopeName::plain(text)))
 }
 
 pub(super) fn limits(resources: &LinuxResources) -> Result<Limits> {
@@ -129,9 +133,8 @@ fn cpu_limits(cpu: &LinuxCpu, limits: &mut Limits) -> Result<()> {
 }
 
 /// The config's rules and, behind them, the devices that every container has (runtime-spec, config-linux,
-/// "Default Devices"), its pseudo-terminals included. No rules in the config mean no filter.
-///
-/// The nodes of the config's own devices are made under these rules too: they may be made, and no more.
+/// "Default Devices"), its pseudo-terminals included. Nodes that the config asks for can be made, and used as far as
+/// its own rules say. No rules in the config mean no filter.
 fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec<rules::Rule>> {
     let mut rules: Vec<rules::Rule> =
         resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
@@ -143,6 +146,12 @@ fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec
             major: Some(major),
             minor,
             access: rules::Access::ALL,
+        }));
+        let number = |value: i64| u32::try_from(value).ok();
+        // What is no device, or no number, is for who makes the nodes to say.
+        rules.extend(nodes.iter().filter_map(|node| {
+            let (major, minor) = (Some(number(node.major)?), Some(number(node.minor)?));
+            rules::Rule::new(true, node.typ.as_str(), major, minor, "m").ok()
         }));
     }
     Ok(rules)

@@ -314,7 +314,11 @@ pub(crate) fn credentials(
     warn: &mut dyn FnMut(&str),
 ) -> Result<()> {
     process.remarks.iter().for_each(|remark| warn(remark));
-    let ids = Ids { uid: process.uid, gid: process.gid, groups: process.groups.clone(), set_groups };
+    let ids = if process.keep_groups {
+        Ids { uid: process.uid, gid: process.gid, groups: Vec::new(), set_groups: false }
+    } else {
+        Ids { uid: process.uid, gid: process.gid, groups: process.groups.clone(), set_groups }
+    };
     let last = cofferdam_caps::last_cap().map_err(start)?;
     let mut possible = CapSet::up_to(last);
     // Who enters a user namespace has all of them there.

@@ -1,5 +1,7 @@
 //! The container's control group: made before the clone, removed after the end.
 
+mod scoped;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +15,9 @@ use cofferdam_sys::process::{effective_uid, pidfd_open, pidfd_send_signal};
 use cofferdam_sys::{Errno, errno};
 
 use crate::container::CgroupPlan;
-use crate::state::is_root_of_machine;
-use crate::{ContainerId, Error, ErrorKind, Result};
+use crate::state::{Record, is_root_of_machine};
+use crate::systemd::{self, Scope, Unit};
+use crate::{Container, ContainerId, Error, ErrorKind, Result};
 
 /// How long processes that the kernel is still ending may keep the cgroup busy.
 const LAST_BREATH: Duration = Duration::from_secs(10);
@@ -27,6 +30,10 @@ pub(crate) struct Control {
     cgroup: Option<AnyCgroup>,
     hierarchy: Hierarchy,
     place: Option<Place>,
+    /// The unit that it is in, when systemd made it.
+    unit: Option<Unit>,
+    /// The same with what holds it until the container is there, and limits that count only the container's processes.
+    scope: Option<(Scope, Limits)>,
 }
 
 /// What another command needs to find the cgroup again: its path, and how many of its parents were made
@@ -37,26 +44,45 @@ pub(crate) type Place = (String, usize);
 pub(crate) struct Site {
     hierarchy: Hierarchy,
     place: Option<Place>,
+    /// The scope that systemd is to make, and in it the place.
+    scope: Option<systemd::Plan>,
 }
 
 impl Site {
     /// No place: there is to be no cgroup.
     pub(crate) fn none() -> Result<Self> {
-        Ok(Self { hierarchy: Hierarchy::detect().map_err(start)?, place: None })
+        Ok(Self { hierarchy: Hierarchy::detect().map_err(start)?, place: None, scope: None })
+    }
+
+    /// The scope of a container; where it is, systemd tells when it has made it.
+    pub(crate) fn systemd(container: &Container, id: &ContainerId) -> Result<Self> {
+        let hierarchy = Hierarchy::detect().map_err(start)?;
+        let scope = systemd::Plan::of(container, id, &hierarchy)?;
+        Ok(Self { hierarchy, place: None, scope: Some(scope) })
     }
 
     /// Looks for the place; there is none when there will be no cgroup.
     pub(crate) fn find(plan: &CgroupPlan) -> Result<Self> {
+        if plan.path.is_empty() {
+            return Err(Error::config("linux.cgroupsPath", "is in the form of systemd: slice:prefix:name")
+                .with_hint("have systemd make the cgroup (--systemd-cgroup), or give a path"));
+        }
         let hierarchy = Hierarchy::detect().map_err(start)?;
+        let path = placed(plan, &hierarchy);
         let holds = hierarchy.v2().is_some() || hierarchy.v1_of("freezer").is_some();
         if !holds && plan.limits == Limits::default() && plan.devices.is_empty() {
-            return Ok(Self { hierarchy, place: None });
+            return Ok(Self { hierarchy, place: None, scope: None });
         }
         let missing = |parent: &&Path| {
             !parent.as_os_str().is_empty() && !points(&hierarchy).any(|point| point.join(parent).is_dir())
         };
-        let made = Path::new(&plan.path).ancestors().skip(1).take_while(missing).count();
-        Ok(Self { hierarchy, place: Some((plan.path.clone(), made)) })
+        let made = Path::new(&path).ancestors().skip(1).take_while(missing).count();
+        Ok(Self { hierarchy, place: Some((path, made)), scope: None })
+    }
+
+    /// The unit that will be made, to be kept before it is.
+    pub(crate) fn unit(&self) -> Option<&Unit> {
+        self.scope.as_ref().map(|scope| &scope.unit)
     }
 
     /// The place, to be kept before the cgroup is made.
@@ -66,24 +92,47 @@ impl Site {
 }
 
 impl Control {
-    /// Makes the cgroup, its limits and its device rules.
+    /// Makes the cgroup, its limits and its device rules, as [`Control::make`] and [`Control::limit`] do; or has systemd
+    /// make it, where `save` keeps its place, which was not known before.
+    pub(crate) fn create(
+        plan: &CgroupPlan,
+        mut site: Site,
+        id: &ContainerId,
+        save: impl FnOnce(&Place) -> Result<()>,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
+        if let Some(scope) = site.scope.take() {
+            return Self::in_scope(plan, scope, site.hierarchy, save);
+        }
+        let control = Self::make(plan, site, id, warn)?;
+        match control.limit(plan) {
+            Ok(()) => Ok(control),
+            Err(error) => Err(match control.cgroup.map_or(Ok(()), AnyCgroup::delete) {
+                Ok(()) => error,
+                Err(cleanup) => error.with_cleanup(cleanup),
+            }),
+        }
+    }
+
+    /// Makes the cgroup without a limit, but with the controllers that its limits will need.
     ///
     /// Who is not the machine's root, and asks neither for a place nor for a limit, goes on in its own cgroup
     /// when it may make none: device rules are made of rights that such a caller does not have.
-    pub(crate) fn create(
+    pub(crate) fn make(
         plan: &CgroupPlan,
         site: Site,
         id: &ContainerId,
         warn: &mut dyn FnMut(&str),
     ) -> Result<Self> {
-        let Site { hierarchy, place } = site;
-        let Some(place) = place else { return Ok(Self { cgroup: None, hierarchy, place: None }) };
+        let Site { hierarchy, place, .. } = site;
+        let none = |hierarchy, place| Self { cgroup: None, hierarchy, place, unit: None, scope: None };
+        let Some(place) = place else { return Ok(none(hierarchy, None)) };
         let needed = controllers(plan, &hierarchy);
         let usual = needed.iter().chain(usual(&hierarchy)).collect::<Controllers>();
-        let made = match AnyCgroup::create(&hierarchy, &plan.path, &usual) {
+        let made = match AnyCgroup::create(&hierarchy, &place.0, &usual) {
             // Nothing that the config asks for needs them: a caller may have only a part of the hierarchy.
             Err(error) if usual != needed && error.kind() != CgroupErrorKind::AlreadyExists => {
-                AnyCgroup::create(&hierarchy, &plan.path, &needed)
+                AnyCgroup::create(&hierarchy, &place.0, &needed)
             }
             made => made,
         };
@@ -98,13 +147,13 @@ impl Control {
                 if !plan.devices.is_empty() {
                     warn(&format!("device rules are not in force: {error}"));
                 }
-                return Ok(Self { cgroup: None, hierarchy, place: Some(place) });
+                return Ok(none(hierarchy, Some(place)));
             }
             made => made,
         };
         let made = match made {
             Err(error) if is_dispensable(plan, &error) => {
-                return Ok(Self { cgroup: None, hierarchy, place: Some(place) });
+                return Ok(none(hierarchy, Some(place)));
             }
             made => made,
         };
@@ -119,36 +168,79 @@ impl Control {
             }
             _ => start(error),
         })?;
-        match configure(&cgroup, plan) {
-            Ok(()) => Ok(Self { cgroup: Some(cgroup), hierarchy, place: Some(place) }),
-            Err(error) => {
-                let failure = match error.kind() {
-                    // The words that callers look for.
-                    CgroupErrorKind::Unsupported if !plan.limits.unified.is_empty() => {
-                        start(format!("invalid configuration: linux.resources.unified: {error}"))
-                    }
-                    _ => start(error),
-                };
-                Err(match cgroup.delete() {
-                    Ok(()) => failure,
-                    Err(cleanup) => failure.with_cleanup(cleanup),
-                })
+        Ok(Self { cgroup: Some(cgroup), ..none(hierarchy, Some(place)) })
+    }
+
+    /// Writes the limits and the device rules of a config.
+    pub(crate) fn limit(&self, plan: &CgroupPlan) -> Result<()> {
+        let Some(cgroup) = &self.cgroup else { return Ok(()) };
+        configure(cgroup, &plan.limits, &plan.devices).map_err(|error| match error.kind() {
+            // The words that callers look for.
+            CgroupErrorKind::Unsupported if !plan.limits.unified.is_empty() => {
+                start(format!("invalid configuration: linux.resources.unified: {error}"))
             }
-        }
+            _ => start(error),
+        })
+    }
+
+    /// The directory whose `cgroup.freeze` or `freezer.state` stops the processes, where there is one.
+    pub(crate) fn freezer(&self) -> Option<PathBuf> {
+        let (path, _) = self.cgroup.as_ref().and(self.place.as_ref())?;
+        let v1 = self.hierarchy.v1_of("freezer").map(|mount| mount.mount.point.join(path));
+        let v2 = self.hierarchy.v2().map(|mount| mount.point.join(path));
+        let there = |file: &'static str| move |directory: &PathBuf| directory.join(file).exists();
+        v1.filter(there("freezer.state")).or(v2.filter(there("cgroup.freeze")))
+    }
+
+    /// The places of the container's cgroups by a controller of each hierarchy that has one: of v2, by an empty name.
+    pub(crate) fn roots(&self) -> Vec<(String, String)> {
+        let Some((path, _)) = self.cgroup.as_ref().and(self.place.as_ref()) else { return Vec::new() };
+        let v2 = self.hierarchy.v2().map(|mount| (String::new(), mount.point.join(path)));
+        let v1 = self.hierarchy.v1().iter().flat_map(|mount| {
+            let names = mount.controllers.iter().map(str::to_owned);
+            names.map(|name| (name, mount.mount.point.join(path)))
+        });
+        let there = v2.into_iter().chain(v1).filter(|(_, directory)| directory.is_dir());
+        there.map(|(controller, _)| (controller, format!("/{path}"))).collect()
+    }
+
+    /// Whether a process is in the container's cgroups, or below them, in every hierarchy in which it has one.
+    pub(crate) fn holds(&self, pid: i32) -> Result<bool> {
+        let Some((path, _)) = self.cgroup.as_ref().and(self.place.as_ref()) else { return Ok(true) };
+        let file = format!("/proc/{pid}/cgroup");
+        let text = std::fs::read_to_string(&file);
+        let text = text.map_err(|error| system(format!("read {file}: {error}")))?;
+        let own = Path::new(path);
+        let has_one = |controllers: &str| {
+            let controller = controllers.split(',').next().unwrap_or_default();
+            match self.hierarchy.v1_of(controller) {
+                Some(mount) => mount.mount.point.join(path).is_dir(),
+                None => controllers.is_empty() && self.hierarchy.v2().is_some(),
+            }
+        };
+        Ok(text.lines().all(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, at) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+            !has_one(controllers) || Path::new(at.trim_start_matches('/')).starts_with(own)
+        }))
     }
 
     /// The cgroup of a container that was made before; none when it is gone.
-    pub(crate) fn open(place: Option<&Place>) -> Result<Self> {
+    pub(crate) fn of(record: &Record) -> Result<Self> {
+        Ok(Self { unit: record.unit.clone(), ..Self::open(record.cgroup.as_ref())? })
+    }
+
+    fn open(place: Option<&Place>) -> Result<Self> {
         let hierarchy = Hierarchy::detect().map_err(system)?;
         let cgroup = match place.map(|(path, _)| AnyCgroup::open(&hierarchy, path)) {
             Some(Err(error)) if error.kind() != CgroupErrorKind::NotFound => return Err(system(error)),
             opened => opened.and_then(std::result::Result::ok),
         };
-        Ok(Self { cgroup, hierarchy, place: place.cloned() })
+        Ok(Self { cgroup, hierarchy, place: place.cloned(), unit: None, scope: None })
     }
 
     /// A cgroup that is there already below a container's.
-    pub(crate) fn below(place: Option<&Place>, path: &str) -> Result<Self> {
+    pub(crate) fn below(record: &Record, path: &str) -> Result<Self> {
         let refuse = |why: &str| {
             Error::new(ErrorKind::Usage, format!("--cgroup {}: {why}", path.escape_debug()))
                 .with_hint("it is a path below the container's cgroup, whose cgroups must be there")
@@ -160,10 +252,10 @@ impl Control {
         if path.contains(':') {
             return Err(refuse("must not hold `:`: it is the same in every hierarchy"));
         }
-        let Some((own, _)) = place else { return Err(refuse("the container has no cgroup")) };
+        let Some((own, _)) = &record.cgroup else { return Err(refuse("the container has no cgroup")) };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let whole = [&[own.as_str()], parts.as_slice()].concat().join("/");
-        let control = Self::open(Some(&(whole, 0)))?;
+        let control = Self { unit: record.unit.clone(), ..Self::open(Some(&(whole, 0)))? };
         if control.cgroup.is_none() { Err(refuse("there is no such cgroup")) } else { Ok(control) }
     }
 
@@ -179,13 +271,16 @@ impl Control {
         self.cgroup.is_none()
     }
 
-    /// The v2 cgroup that the child is born in, where there is one.
+    /// The v2 cgroup that the child is born in, where there is one that the caller may put it in.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.cgroup.as_ref()?.birthplace()
+        self.cgroup.as_ref().filter(|_| self.moved_by().is_none())?.birthplace()
     }
 
     /// Moves a child that waits into its v1 cgroups, which `clone3(2)` does not know.
     pub(crate) fn admit(&self, pid: i32) -> Result<()> {
+        if let Some((unit, below)) = self.moved_by() {
+            return unit.attach(pid, &below);
+        }
         self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.admit(pid)).map_err(start)
     }
 
@@ -226,10 +321,12 @@ impl Control {
     /// Changes limits; those that are not given stay.
     pub(crate) fn update(&mut self, limits: &Limits) -> Result<()> {
         self.require("update")?;
-        if let (Some(cgroup), Some((path, _))) = (&mut self.cgroup, &self.place) {
+        if let (Some(cgroup), Some((path, _)), None) = (&mut self.cgroup, &self.place, &self.unit) {
             cgroup.extend(&self.hierarchy, path, &limits.controllers()).map_err(system)?;
         }
-        self.require("update")?.apply(limits).map_err(system)
+        // First what can be refused for want of a controller, of which systemd is then not told.
+        self.require("update")?.apply(limits).map_err(system)?;
+        self.unit.as_ref().map_or(Ok(()), |unit| unit.update(limits, &self.hierarchy))
     }
 
     /// What has been used.
@@ -276,22 +373,20 @@ impl Control {
     /// Kills what is left of the container and removes the cgroup.
     ///
     /// Without a PID namespace of its own, the container's end does not end its other processes.
-    pub(crate) fn remove(self) -> cofferdam_cgroup::Result<()> {
-        // Mostly there is nothing in it any more, and what is empty can be removed at once.
-        if let Some(cgroup) = self.cgroup.map_or(Ok(None), AnyCgroup::delete_empty)? {
-            match cgroup.populated() {
-                Ok(true) => {
-                    cgroup.kill()?;
-                    cgroup.wait_empty(LAST_BREATH)?;
-                }
-                Err(error) if error.kind() != CgroupErrorKind::NotFound => return Err(error),
-                _ => {}
+    pub(crate) fn remove(self) -> Result<()> {
+        drop(self.scope);
+        remove(self.cgroup).map_err(system)?;
+        let Some((path, made)) = &self.place else {
+            // systemd may have been asked, and its answer not have come to the record.
+            return self.unit.map_or(Ok(()), |unit| unit.stop());
+        };
+        match &self.unit {
+            Some(unit) => {
+                unit.stop()?;
+                scoped::prune(&self.hierarchy, path);
             }
-            cgroup.delete()?;
-        }
-        // Also without a cgroup: who was to make it may have been killed between its parents and itself.
-        if let Some((path, made)) = &self.place {
-            prune(&self.hierarchy, path, *made);
+            // Also without a cgroup: who was to make it may have been killed between its parents and itself.
+            None => prune(&self.hierarchy, path, *made),
         }
         Ok(())
     }
@@ -312,6 +407,28 @@ fn in_use(hierarchy: &Hierarchy, path: &str) -> &'static str {
         (_, Ok(true)) => "container's cgroup is not empty: ",
         _ => "",
     }
+}
+
+/// Where the cgroup of a plan is.
+pub(crate) fn place_of(plan: &CgroupPlan) -> Result<String> {
+    Hierarchy::detect().map(|hierarchy| placed(plan, &hierarchy)).map_err(start)
+}
+
+/// The same, on this layout. What was delegated to a caller without rights is mostly the parent of the cgroup
+/// that it is in: controllers cannot be enabled in one that has processes.
+fn placed(plan: &CgroupPlan, hierarchy: &Hierarchy) -> String {
+    let delegated = || {
+        let own = hierarchy.own_position().ok()?;
+        let root = Cgroup::root(hierarchy).ok()?;
+        let mut candidates = [own.parent(), Some(own.as_path())].into_iter().flatten();
+        let found = candidates.find(|path| {
+            let delegation = root.open(path).and_then(|cgroup| cgroup.delegation());
+            delegation.is_ok_and(|delegation| delegation.create && delegation.migrate)
+        })?;
+        Some(found.join(&plan.path).to_str()?.to_owned())
+    };
+    let ask = plan.relative && matches!(hierarchy, Hierarchy::Unified(_)) && !is_root_of_machine();
+    ask.then(delegated).flatten().unwrap_or_else(|| plan.path.clone())
 }
 
 fn is_denied(error: &cofferdam_cgroup::Error) -> bool {
@@ -364,12 +481,28 @@ fn controllers(plan: &CgroupPlan, hierarchy: &Hierarchy) -> Controllers {
     limits.iter().chain(devices).collect()
 }
 
-fn configure(cgroup: &AnyCgroup, plan: &CgroupPlan) -> cofferdam_cgroup::Result<()> {
-    cgroup.apply(&plan.limits)?;
-    if plan.devices.is_empty() {
-        return Ok(());
+fn configure(
+    cgroup: &AnyCgroup,
+    limits: &Limits,
+    devices: &[cofferdam_cgroup::devices::Rule],
+) -> cofferdam_cgroup::Result<()> {
+    cgroup.apply(limits)?;
+    if devices.is_empty() { Ok(()) } else { cgroup.set_devices(devices) }
+}
+
+/// Kills what is left in a cgroup and removes it.
+fn remove(cgroup: Option<AnyCgroup>) -> cofferdam_cgroup::Result<()> {
+    // Mostly there is nothing in it any more, and what is empty can be removed at once.
+    let Some(cgroup) = cgroup.map_or(Ok(None), AnyCgroup::delete_empty)? else { return Ok(()) };
+    match cgroup.populated() {
+        Ok(true) => {
+            cgroup.kill()?;
+            cgroup.wait_empty(LAST_BREATH)?;
+        }
+        Err(error) if error.kind() != CgroupErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-    cgroup.set_devices(&plan.devices)
+    cgroup.delete()
 }
 
 fn start(error: impl std::fmt::Display) -> Error {

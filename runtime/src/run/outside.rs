@@ -6,7 +6,9 @@ use cofferdam_netbridge::{Moved, devices};
 use cofferdam_ns::{Isolation, Namespace, NsKind};
 
 use super::Handover;
-use crate::{Container, Error, ErrorKind, Result};
+use super::rdt::RdtPlan;
+use crate::state::RdtPlace;
+use crate::{Container, ContainerId, Error, ErrorKind, Result};
 
 /// See the module.
 #[derive(Default)]
@@ -15,19 +17,32 @@ pub(crate) struct Outside {
     pub(crate) handover: Option<Handover>,
     /// Network devices that are its own now.
     moved: Option<Moved>,
+    /// Its class of cache and memory bandwidth.
+    rdt: Option<RdtPlan>,
 }
 
 impl Outside {
     /// Asks for what must be there, before anything of the container is made.
-    pub(crate) fn prepare(container: &Container, handover: Option<Handover>) -> Result<Self> {
+    pub(crate) fn prepare(
+        container: &Container,
+        id: &ContainerId,
+        handover: Option<Handover>,
+    ) -> Result<Self> {
         if !container.net_devices.is_empty() {
             devices::require(&container.net_devices).map_err(net_devices)?;
         }
-        Ok(Self { handover, moved: None })
+        let rdt = container.rdt.as_ref().map(|rdt| RdtPlan::find(rdt, id)).transpose()?;
+        Ok(Self { handover, moved: None, rdt })
+    }
+
+    /// Where the resctrl group will be, to be written down before it is made.
+    pub(crate) fn rdt(&self) -> Option<RdtPlace> {
+        self.rdt.as_ref().map(RdtPlan::place)
     }
 
     /// Gives it to a child that is in its namespaces and waits.
     pub(crate) fn attach(&mut self, container: &Container, isolation: &Isolation, pid: i32) -> Result<()> {
+        self.rdt.as_mut().map_or(Ok(()), |rdt| rdt.attach(pid))?;
         if container.net_devices.is_empty() {
             return Ok(());
         }
@@ -43,7 +58,11 @@ impl Outside {
 
     /// Takes back what was given to a container that did not come to be.
     pub(crate) fn undo(self) -> Result<()> {
-        self.moved.map_or(Ok(()), Moved::give_back).map_err(net_devices)
+        let returned = self.moved.map_or(Ok(()), Moved::give_back).map_err(net_devices);
+        match (returned, self.rdt.map_or(Ok(()), RdtPlan::undo)) {
+            (Err(error), Err(other)) => Err(error.with_cleanup(other)),
+            (first, second) => first.and(second),
+        }
     }
 }
 

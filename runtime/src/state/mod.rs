@@ -26,5 +26,5 @@ pub use status::{State, Status};
 
 pub(crate) use directory::{Directory, Locked};
 pub(crate) use process::identify;
-pub(crate) use record::VERSION;
+pub(crate) use record::{RdtPlace, VERSION};
 pub(crate) use time::now;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::systemd::Unit;
 use crate::{Error, ErrorKind, Result};
 
 /// The version of the format. One that adds fields which older programs may ignore keeps its number.
@@ -39,6 +40,12 @@ pub struct Record {
     /// for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cgroup: Option<(String, usize)>,
+    /// The resctrl group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rdt: Option<RdtPlace>,
+    /// The unit that systemd has made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
     /// Whether the config asks for something that is done once the program runs: hooks, a label to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) config_at_start: bool,
@@ -48,6 +55,15 @@ pub struct Record {
     /// The hooks that are run once it is deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<crate::hooks::Hook>,
+}
+
+/// A resctrl group: the directory of its class, whether it was made for the container, and the one that measures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RdtPlace {
+    pub(crate) class: PathBuf,
+    pub(crate) made: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) monitor: Option<PathBuf>,
 }
 
 /// The first process of a container, told from others that have had or will have its number.
@@ -96,6 +112,7 @@ impl Record {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::systemd::Manager;
 
     pub(crate) fn record() -> Record {
         Record {
@@ -109,6 +126,8 @@ pub(super) mod tests {
             owner: 0,
             init: Some(Init { pid: 1, start_time: 2, boot: "c".into() }),
             cgroup: Some(("cofferdam/box".into(), 1)),
+            rdt: Some(RdtPlace { class: "/r/x".into(), made: true, monitor: None }),
+            unit: Some(Unit { name: "cofferdam-box.scope".into(), manager: Manager::System }),
             config_at_start: false,
             shares_pids: false,
             poststop: Vec::new(),

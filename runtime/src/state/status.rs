@@ -51,7 +51,7 @@ impl Status {
         if directory.waits() {
             return Ok(Status::Created);
         }
-        let frozen = match record.map(|record| Control::open(record.cgroup.as_ref())) {
+        let frozen = match record.map(Control::of) {
             Some(control) => control?.is_frozen()?,
             None => false,
         };

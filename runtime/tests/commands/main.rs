@@ -8,10 +8,12 @@
 mod bad_input;
 mod bundle;
 mod callers;
+mod criu;
 mod fields;
 mod net_devices;
 mod options;
 mod own_binary;
 mod refusals;
 mod rootless;
+mod systemd;
 mod terminal;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::lchown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -167,4 +167,86 @@ fn hooks_of_a_user_find_the_root() {
         json!({ "createContainer": [{ "path": "/bin/sh", "args": ["sh", "-c", "echo x >etc/made"] }] });
     fs::write(bundle.path("config.json"), config.to_string()).unwrap();
     assert_eq!(order(&bundle, &["run", bundle.id()]).good(), "x\n");
+}
+
+/// Where a part of the v2 hierarchy was delegated, limits are had as the machine's root has them.
+#[test]
+fn limits_are_enforced_in_a_cgroup_that_was_delegated() {
+    let Some(bundle) = bundle() else { return };
+    let Some(part) = Part::new(bundle.id()) else { return };
+    Ended::of(&command(&bundle, &["spec", "--rootless"]).output().unwrap()).good();
+    let text = fs::read_to_string(bundle.path("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["process"]["terminal"] = json!(false);
+    let file = format!("/sys/fs/cgroup/{}/cofferdam/{}/hugetlb.2MB.max", part.name, bundle.id());
+    config["process"]["args"] = json!(["cat", file]);
+    config["linux"]["resources"] = json!({ "hugepageLimits": [{ "pageSize": "2MB", "limit": 4_194_304 }] });
+    fs::write(bundle.path("config.json"), config.to_string()).unwrap();
+    // In a mount namespace that shows v2 alone, from the cgroup `shell` of the part.
+    let script = format!(
+        "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && \
+         echo $$ > /sys/fs/cgroup/{}/shell/cgroup.procs && exec \"$0\" \"$@\"",
+        part.name
+    );
+    let inner = command(&bundle, &["run", bundle.id()]);
+    let run = |script: &str| {
+        let mut outer = Command::new("unshare");
+        outer.args(["--mount", "sh", "-c", script]).arg(inner.get_program()).args(inner.get_args());
+        Ended::of(&outer.current_dir(bundle.path("")).stdin(Stdio::null()).output().unwrap())
+    };
+    assert_eq!(run(&script).good(), "4194304\n");
+    assert_eq!(part.children(), ["shell"], "the container's is gone, with what was made on the way");
+    // Not from where nothing was delegated: refused, and nothing left out.
+    let ended =
+        run("umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$0\" \"$@\"");
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("cgroup") && ended.stderr.contains("delegated"), "{ended:?}");
+}
+
+/// A cgroup v2 that is the user's, with one for its shell below.
+struct Part {
+    name: String,
+    path: PathBuf,
+    /// Where the controller was not passed on before.
+    passes: Option<PathBuf>,
+}
+
+impl Part {
+    fn new(id: &str) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let v2 = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+        let point = Path::new(v2.and_then(|line| line.split(' ').nth(1)).unwrap_or("/nowhere"));
+        let there = fs::read_to_string(point.join("cgroup.controllers")).unwrap_or_default();
+        if !there.split_whitespace().any(|name| name == "hugetlb") {
+            eprintln!(
+                "skipped: the v2 hierarchy has no hugetlb here; other controllers are tested in guests"
+            );
+            return None;
+        }
+        let name = format!("{id}-part");
+        let control = point.join("cgroup.subtree_control");
+        let passed = fs::read_to_string(&control).unwrap().contains("hugetlb");
+        fs::write(&control, "+hugetlb").unwrap();
+        let part = Self { path: point.join(&name), name, passes: (!passed).then_some(control) };
+        fs::create_dir_all(part.path.join("shell")).unwrap();
+        for file in ["", "cgroup.procs", "cgroup.subtree_control", "shell", "shell/cgroup.procs"] {
+            lchown(part.path.join(file), Some(USER), Some(USER)).unwrap();
+        }
+        Some(part)
+    }
+
+    fn children(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).unwrap().flatten().filter(|entry| entry.path().is_dir());
+        entries.map(|entry| entry.file_name().to_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        fs::remove_dir(self.path.join("shell")).unwrap();
+        fs::remove_dir(&self.path).unwrap();
+        if let Some(control) = &self.passes {
+            fs::write(control, "-hugetlb").unwrap();
+        }
+    }
 }

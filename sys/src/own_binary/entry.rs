@@ -8,6 +8,7 @@
 //! In a static program nothing is relocated yet. So: no table of pointers, no call into another crate, no
 //! `memcpy`; words are compared as numbers.
 
+pub(super) mod close;
 mod exchange;
 
 use std::arch::{asm, global_asm};
@@ -87,10 +88,10 @@ unsafe extern "C" fn early(stack: *const usize) {
     unsafe {
         let made = call(MOUNT_SETATTR, tree, empty, AT_EMPTY_PATH, place, size);
         // Were it writable all the same, this would be done over and over again.
-        if made == 0
-            && call(FACCESSAT2, tree, empty, W_OK, AT_EACCESS | AT_EMPTY_PATH, 0) != 0
-            && !exchange::own_file(tree, stack, envp)
-        {
+        if made == 0 && call(FACCESSAT2, tree, empty, W_OK, AT_EACCESS | AT_EMPTY_PATH, 0) != 0 {
+            if exchange::own_file(tree, stack, envp) {
+                return close::beside(tree);
+            }
             call(EXECVEAT, tree, empty, argv.addr(), envp.addr(), AT_EMPTY_PATH);
         }
         call(CLOSE, tree, 0, 0, 0, 0);

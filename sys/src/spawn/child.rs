@@ -84,7 +84,7 @@ pub(crate) fn make_ready(plan: &Plan, report: RawFd, inherited: &[u32]) -> Resul
 /// The report and the descriptors of the last steps, in no order.
 fn kept(plan: &Plan, report: RawFd) -> impl Iterator<Item = u32> {
     let of_step = |entry: &Entry| match &entry.step {
-        Step::SendDescriptor { socket: At::Fd(fd), .. } => Some(fd.as_raw_fd()),
+        Step::SendDescriptor { socket: At::Fd(fd), .. } | Step::LeaveOpen(At::Fd(fd)) => Some(fd.as_raw_fd()),
         _ => None,
     };
     let last = plan.last().iter().filter_map(of_step);

@@ -121,6 +121,33 @@ fn nothing_is_inherited_but_the_standard_descriptors() {
 }
 
 #[test]
+fn what_is_left_open_keeps_its_number() {
+    let (read, write) = pipe().unwrap();
+    let write = At::from(write);
+    let At::Fd(fd) = &write else { unreachable!() };
+    let script = format!("echo here > /proc/self/fd/{}", fd.as_raw_fd());
+    let mut plan = Plan::new(exec("sh", &["-c", &script]));
+    plan.push_last("leave it open", Step::LeaveOpen(write.clone()));
+    assert_eq!(start(&plan).unwrap().wait().unwrap(), Exit::Code(0));
+    // Without the step it is closed, and the shell says so.
+    let closed = Plan::new(exec("sh", &["-c", &format!("({script}) 2>/dev/null")]));
+    assert_ne!(start(&closed).unwrap().wait().unwrap(), Exit::Code(0));
+    drop((plan, write));
+    let mut text = String::new();
+    std::fs::File::from(read).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "here\n");
+}
+
+#[test]
+fn a_child_of_another_maker_is_waited_for() {
+    let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+    let adopted = Child::adopt(child.id().cast_signed()).unwrap();
+    assert_eq!(adopted.wait().unwrap(), Exit::Code(7));
+    assert_eq!(child.wait().unwrap_err().raw_os_error(), Some(libc::ECHILD), "it has been waited for");
+    assert_eq!(Child::adopt(i32::MAX).unwrap_err(), Errno::ESRCH);
+}
+
+#[test]
 fn steps_can_be_skipped() {
     use crate::open::{Open, Resolve};
     use crate::plan::Absent;

@@ -1,6 +1,6 @@
 //! The guest program: PID 1, the list of tests, and the process of one case.
 
-use cofferdam_vm_tests::{features, guest, registry, selftest};
+use cofferdam_vm_tests::{features, guest, registry, selftest, systemd};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         ["facts", asked @ ..] => guest::facts::main(asked),
         ["features"] => print_json(&features::ask()),
         ["features-page"] => features_page(),
+        ["systemd", cgroup] => systemd::machine::begin(cgroup),
+        ["systemd-init", cgroup] => systemd::machine::init(cgroup),
+        ["systemd-join", pid, cgroup, user, words @ ..] => systemd::machine::join(pid, cgroup, user, words),
         ["sleep", seconds] => selftest::sleep(seconds),
         ["multiply"] => selftest::multiply(),
         // A case's child can be process 1 of its own PID namespace, but that one has a word to say what for.

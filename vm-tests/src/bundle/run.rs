@@ -134,7 +134,7 @@ fn collect(mut pipe: impl Read) -> String {
 
 impl Ended {
     /// What a command printed that has ended.
-    pub(super) fn of(output: &std::process::Output) -> Self {
+    pub(crate) fn of(output: &std::process::Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let signal = output.status.signal().map(|signal| 128 + signal);
         let status = output.status.code().or(signal).unwrap_or(-1);

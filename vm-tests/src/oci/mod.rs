@@ -5,6 +5,7 @@
 
 mod apparmor;
 mod cgroups;
+mod checkpoint;
 mod commands;
 mod exec;
 mod features;
@@ -12,6 +13,7 @@ mod filesystem;
 mod hooks;
 mod lifecycle;
 mod namespaces;
+mod net_devices;
 mod process;
 mod refused;
 mod seccomp;
@@ -24,6 +26,7 @@ use crate::registry::Test;
 pub const TESTS: &[&[Test]] = &[
     apparmor::TESTS,
     cgroups::TESTS,
+    checkpoint::TESTS,
     commands::TESTS,
     exec::TESTS,
     features::TESTS,
@@ -31,6 +34,7 @@ pub const TESTS: &[&[Test]] = &[
     hooks::TESTS,
     lifecycle::TESTS,
     namespaces::TESTS,
+    net_devices::TESTS,
     process::TESTS,
     refused::TESTS,
     seccomp::TESTS,

@@ -1,8 +1,8 @@
 //! What runs inside containers: `probe COMMAND [ARGUMENT]… [+ COMMAND …]`.
 //!
 //! `show WHAT` observes, `try WHAT` makes an attempt; both print one [`Line`] a step. The last line of an
-//! attempt is the step [`BREACH`]: whether it got through. `exit`, `signal` and `sleep` end or hold the
-//! process.
+//! attempt is the step [`BREACH`]: whether it got through. `exit`, `signal`, `sleep` and `count` end or
+//! hold the process.
 
 mod show;
 mod tries;
@@ -72,6 +72,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             ["exit", code] => return ExitCode::from(code.parse().unwrap_or(u8::MAX)),
             ["signal", number] => signal(number),
             ["sleep", seconds] => std::thread::sleep(Duration::from_secs(seconds.parse().unwrap_or(1))),
+            ["count", file] => count(file),
             ["note", file, word] => note(file, word),
             ["to-stderr", text] => eprintln!("{text}"),
             ["chrooted", root, rest @ ..] => return chrooted(root, rest),
@@ -95,6 +96,15 @@ fn note(file: &str, word: &str) {
     let file = std::fs::File::options().append(true).create(true).open(file);
     // A test that finds no line says so.
     let _ = file.and_then(|mut file| writeln!(file, "{line}"));
+}
+
+/// Counts for ever; where it is, is in memory, and in a file for who looks.
+fn count(file: &str) {
+    for number in 0_u64.. {
+        // Who looks and finds nothing says so.
+        let _ = std::fs::write(file, number.to_string());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Sends the own process a signal.

@@ -23,6 +23,8 @@ pub enum Suite {
     Integration,
     /// What should be impossible, is.
     Escape,
+    /// Checkpoint and restore, which take criu in the guest. Part of a run that asks for it.
+    Checkpoint,
     /// The lab's own: guests that misbehave on purpose. Never part of a normal run.
     Selftest,
 }
@@ -33,6 +35,7 @@ impl Suite {
         match self {
             Self::Integration => "integration",
             Self::Escape => "escape",
+            Self::Checkpoint => "checkpoint",
             Self::Selftest => "selftest",
         }
     }
@@ -82,6 +85,11 @@ impl Test {
         Self { oci: true, modes, ..Self::new(Suite::Escape, name, about, run) }
     }
 
+    /// A test of checkpoint and restore.
+    pub const fn checkpoint(name: &'static str, about: &'static str, run: Run) -> Self {
+        Self { oci: true, ..Self::new(Suite::Checkpoint, name, about, run) }
+    }
+
     /// A test of the lab itself.
     pub const fn selftest(name: &'static str, about: &'static str, run: Run) -> Self {
         Self::new(Suite::Selftest, name, about, run)
@@ -105,6 +113,13 @@ impl Test {
     #[must_use]
     pub const fn disk(mut self) -> Self {
         self.wants.disk = true;
+        self
+    }
+
+    /// Needs the programs of systemd: one of the suite `systemd`, which a run must ask for.
+    #[must_use]
+    pub const fn systemd(mut self) -> Self {
+        self.wants.systemd = true;
         self
     }
 
@@ -158,6 +173,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         crate::oci::TESTS,
         crate::escapes::TESTS,
         crate::selftest::TESTS,
+        &[crate::systemd::TESTS],
     ]
     .into_iter()
     .flatten()

@@ -11,6 +11,8 @@ pub struct Wants {
     pub cgroup: Option<&'static str>,
     /// The scratch disk.
     pub disk: bool,
+    /// The programs and libraries of systemd.
+    pub systemd: bool,
     /// A guest of its own for each mode.
     pub fresh: bool,
     /// A major LSM.
@@ -27,6 +29,7 @@ impl Wants {
         modules: &[],
         cgroup: None,
         disk: false,
+        systemd: false,
         fresh: false,
         lsm: None,
         lockdown: None,
@@ -39,6 +42,7 @@ impl Wants {
             modules: owned(self.modules),
             cgroup: self.cgroup.map(str::to_owned),
             disk: self.disk,
+            systemd: self.systemd,
             fresh: self.fresh,
             lsm: self.lsm.map(str::to_owned),
             lockdown: self.lockdown.map(str::to_owned),

@@ -8,11 +8,13 @@ use anyhow::{Context as _, Result};
 
 use super::support;
 use crate::cli::{Cgroup, Suite, VmTest};
+use crate::image;
 use crate::kernels::catalogue::Catalogue;
 use crate::kernels::{self, Cache, Kernel, KernelPath, KernelSpec, KernelTree, Wanted};
 use crate::lab::build::{self, GuestPrograms};
 use crate::lab::cancel::Cancel;
 use crate::lab::collect::Collector;
+use crate::lab::criu;
 use crate::lab::guest::{self, Host};
 use crate::lab::limits::Limits;
 use crate::lab::plan::{Plan, plan};
@@ -51,13 +53,18 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
         output::print(listing(&tests))?;
         return Ok(0);
     }
-    let runtime = match foreign {
+    let mut runtime = match foreign {
         Some(runtime) => runtime,
         // The release program takes its time to build: only for tests that start containers with it.
         None if tests.iter().all(|test| !test.oci) => Runtime::none(),
         None => Runtime::own(&build::dist(workspace)?),
     };
-    let results = boot_and_run(workspace, args, &wanted, &tests, &programs, &runtime)?;
+    let missing = match args.suite {
+        Suite::Checkpoint => criu::pack(&mut runtime)?,
+        _ => None,
+    };
+    let lab = Lab { programs: &programs, runtime: &runtime, missing: missing.as_deref() };
+    let results = boot_and_run(workspace, args, &wanted, &tests, &lab)?;
     let summary = report::matrix::text(&results);
     if args.json {
         eprintln!("{summary}\n{}", results.totals());
@@ -68,16 +75,26 @@ pub(super) fn run(workspace: &Workspace, args: &VmTest) -> Result<u8> {
     Ok(results.exit())
 }
 
+/// What is placed in guests, and what is missing for any test to run.
+struct Lab<'a> {
+    programs: &'a GuestPrograms,
+    runtime: &'a Runtime,
+    missing: Option<&'a str>,
+}
+
 fn boot_and_run(
     workspace: &Workspace,
     args: &VmTest,
     wanted: &[Wanted],
     tests: &[TestInfo],
-    programs: &GuestPrograms,
-    runtime: &Runtime,
+    lab: &Lab<'_>,
 ) -> Result<Results> {
     let started = Instant::now();
-    let plan = plan(tests, args.cgroup.map(Cgroup::name));
+    let Lab { programs, runtime, missing } = *lab;
+    let mut plan = plan(tests, args.cgroup.map(Cgroup::name));
+    if let Some(missing) = missing {
+        plan.exclude_all(missing);
+    }
     let out = args.out.clone().unwrap_or_else(|| workspace.target.join("vm-test/report"));
     let consoles = prepare_out(&out)?;
     let mut needed = vec![Tool::Qemu];
@@ -87,6 +104,12 @@ fn boot_and_run(
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let cache = Cache::open()?;
     let kernels = obtain(args, wanted, &cache)?;
+    let systemd = if plan.groups.iter().any(|group| group.config.systemd) {
+        tools::ensure(&[Tool::Apt, Tool::Keyring])?;
+        image::systemd::files(&single::options(&args.source), &cache)?
+    } else {
+        Vec::new()
+    };
     let qemu = Qemu::find(&cache)?;
     let chosen = support::accel(args.accel, kernels.first(), programs, &qemu, &consoles, &cache)?;
     let limits = Limits::new(chosen.accel, args.limit_ms);
@@ -110,6 +133,7 @@ fn boot_and_run(
         names: &collector.columns(),
         plan: &plan,
         programs,
+        systemd: &systemd,
         runtime,
         broken: args.break_defence.as_deref(),
         progress: &progress,
@@ -210,7 +234,7 @@ fn is_full(args: &VmTest, kernels: &[Kernel]) -> Result<bool> {
     let has = |spec: &KernelSpec| kernels.iter().any(|kernel| kernel.series == spec.series);
     Ok(args.filter.is_none()
         && args.runtime.is_none()
-        && args.suite != Suite::Selftest
+        && !matches!(args.suite, Suite::Selftest | Suite::Checkpoint | Suite::Systemd)
         && defaults.iter().all(has))
 }
 

@@ -23,9 +23,9 @@ pub type Packed = (String, PathBuf, u32);
 
 /// What a program or library asks of the loader.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Dynamic {
-    interpreter: Option<String>,
-    needed: Vec<String>,
+pub(super) struct Dynamic {
+    pub(super) interpreter: Option<String>,
+    pub(super) needed: Vec<String>,
     search: Vec<String>,
 }
 
@@ -147,7 +147,7 @@ fn matches(file: &Path, pattern: &str) -> Vec<PathBuf> {
 }
 
 /// Reads what an ELF file asks of the loader; the error is the reason.
-fn parse(data: &[u8]) -> Result<Dynamic, String> {
+pub(super) fn parse(data: &[u8]) -> Result<Dynamic, String> {
     if !data.starts_with(b"\x7fELF") {
         return Err("it is not an ELF program (name the program itself, not a script that starts it)".into());
     }

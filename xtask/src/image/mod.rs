@@ -5,6 +5,7 @@ pub mod index;
 pub mod libs;
 pub mod modinfo;
 pub mod modules;
+pub mod systemd;
 pub mod vmlinux;
 
 use std::fs::{self, File};

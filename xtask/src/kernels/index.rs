@@ -11,7 +11,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Flavour, version};
 
 /// Packages other than kernels that the lab takes files from.
-pub const OTHER_PACKAGES: [&str; 1] = ["busybox-static"];
+pub const OTHER_PACKAGES: [&str; 23] = [
+    "busybox-static",
+    // systemd, and the libraries without which its programs do not start: see `image::systemd`.
+    "dbus-daemon",
+    "libacl1",
+    "libapparmor1",
+    "libaudit1",
+    "libblkid1",
+    "libc6",
+    "libcap-ng0",
+    "libcap2",
+    "libcrypt1",
+    "libdbus-1-3",
+    "libexpat1",
+    "libmount1",
+    "libpam0g",
+    "libpcre2-8-0",
+    "libseccomp2",
+    "libselinux1",
+    "libssl3t64",
+    "libsystemd-shared",
+    "libsystemd0",
+    "libzstd1",
+    "systemd",
+    "zlib1g",
+];
 
 const SCHEMA: u32 = 1;
 const IMAGE: &str = "linux-image-";

@@ -227,6 +227,16 @@ pub fn fetch_package(name: &str, options: &Options, cache: &Cache) -> Result<Pat
     Debian::new(cache.clone(), options.clone())?.package(name)
 }
 
+/// The same for several packages, in their order.
+///
+/// # Errors
+///
+/// As [`fetch_package`].
+pub fn fetch_packages(names: &[&str], options: &Options, cache: &Cache) -> Result<Vec<PathBuf>> {
+    let debian = Debian::new(cache.clone(), options.clone())?;
+    names.iter().map(|name| debian.package(name)).collect()
+}
+
 fn all(provider: &dyn Provider, specs: &[KernelSpec]) -> Result<Vec<Kernel>> {
     // Everything is looked up before anything is fetched: a wrong name shows at once.
     let mut specs = specs.to_vec();

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cancel;
 pub mod collect;
+pub mod criu;
 pub mod guest;
 pub mod ledger;
 pub mod limits;

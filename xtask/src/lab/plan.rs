@@ -15,6 +15,8 @@ const LSM: &str = "apparmor";
 pub struct BootConfig {
     /// Whether there is a scratch disk, which takes machine q35.
     pub disk: bool,
+    /// Whether the programs of systemd are in the image.
+    pub systemd: bool,
     /// `security=NAME`.
     pub lsm: String,
     /// `lockdown=LEVEL`, with signed modules.
@@ -23,7 +25,7 @@ pub struct BootConfig {
 
 impl Default for BootConfig {
     fn default() -> Self {
-        Self { disk: false, lsm: LSM.to_owned(), lockdown: None }
+        Self { disk: false, systemd: false, lsm: LSM.to_owned(), lockdown: None }
     }
 }
 
@@ -33,6 +35,9 @@ impl BootConfig {
         let mut parts = vec![layout.to_owned()];
         if self.disk {
             parts.push("disk".into());
+        }
+        if self.systemd {
+            parts.push("systemd".into());
         }
         if self.lsm != LSM {
             parts.push(self.lsm.clone());
@@ -97,6 +102,15 @@ pub struct Plan {
 /// What a guest needs to have the scratch disk and its file system; kernels have some of them built in.
 const DISK_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
+impl Plan {
+    /// Takes everything out for one reason.
+    pub fn exclude_all(&mut self, reason: &str) {
+        let layouts = self.groups.drain(..).flat_map(|group| group.layouts);
+        let cases = layouts.flat_map(|cases| cases.shared.into_iter().chain(cases.fresh));
+        self.excluded.extend(cases.map(|case| Excluded { case, reason: reason.to_owned() }));
+    }
+}
+
 #[derive(Default)]
 struct Building {
     modules: BTreeSet<String>,
@@ -141,6 +155,7 @@ pub fn plan(tests: &[TestInfo], cgroup: Option<&str>) -> Plan {
 fn config(test: &TestInfo) -> BootConfig {
     BootConfig {
         disk: test.needs.disk,
+        systemd: test.needs.systemd,
         lsm: test.needs.lsm.clone().unwrap_or_else(|| LSM.to_owned()),
         lockdown: test.needs.lockdown.clone(),
     }

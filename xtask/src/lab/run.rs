@@ -15,6 +15,7 @@ use super::progress::{Line, Progress};
 use super::runtime::Runtime;
 use super::schedule::Queue;
 use super::session::{self, End, Talk as _, Watch};
+use crate::image::libs::Packed;
 use crate::image::{self, Image, ImageSpec};
 use crate::kernels::Kernel;
 use crate::protocol::{Case, Command};
@@ -39,6 +40,8 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// What is packed.
     pub programs: &'a GuestPrograms,
+    /// What is packed besides for tests that need systemd.
+    pub systemd: &'a [Packed],
     /// The runtime under test.
     pub runtime: &'a Runtime,
     /// A defence to leave out.
@@ -230,6 +233,9 @@ impl Run<'_> {
         let kernel = self.kernels.get(kernel).context("no such kernel")?;
         let mut files = self.programs.packed();
         files.extend(self.runtime.files.iter().cloned());
+        if group.config.systemd {
+            files.extend(self.systemd.iter().cloned());
+        }
         let signed = group.config.lockdown.is_some();
         let spec = ImageSpec { kernel, modules: &group.modules, signed, files: &files };
         image::build(&spec, self.host.cache).context("make the image")

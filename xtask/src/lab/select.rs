@@ -23,9 +23,13 @@ pub fn select(tests: &[TestInfo], selection: &Selection<'_>) -> Vec<TestInfo> {
 
 fn fits(test: &TestInfo, selection: &Selection<'_>) -> bool {
     let suite = match selection.suite {
-        Suite::All => test.suite != "selftest",
+        // By themselves: they take packages that nothing else needs, and longer than all else.
+        Suite::Systemd => test.needs.systemd,
+        _ if test.needs.systemd => false,
+        Suite::All => !matches!(test.suite.as_str(), "selftest" | "checkpoint"),
         Suite::Integration => test.suite == "integration",
         Suite::Escape => test.suite == "escape",
+        Suite::Checkpoint => test.suite == "checkpoint",
         Suite::Selftest => test.suite == "selftest",
     };
     suite
@@ -74,6 +78,9 @@ fn needs(needs: &Needs) -> String {
     if !needs.facilities.is_empty() {
         parts.push(format!("facilities {}", needs.facilities.join(" ")));
     }
+    if needs.systemd {
+        parts.push("systemd".into());
+    }
     if needs.disk {
         parts.push("a scratch disk".into());
     }
@@ -103,6 +110,7 @@ mod tests {
             test("integration", "ns::pid", false),
             test("integration", "oci::exit", true),
             test("escape", "mask-peel", true),
+            test("checkpoint", "criu::all", true),
             test("selftest", "panic", false),
         ];
         let selection = Selection { suite, filter, foreign_runtime };
@@ -113,7 +121,20 @@ mod tests {
     fn a_suite_takes_its_own_tests() {
         assert_eq!(names(Suite::Integration, None, false), ["ns::pid", "oci::exit"]);
         assert_eq!(names(Suite::Escape, None, false), ["mask-peel"]);
+        assert_eq!(names(Suite::Checkpoint, None, false), ["criu::all"]);
         assert_eq!(names(Suite::Selftest, None, false), ["panic"]);
+    }
+
+    #[test]
+    fn what_needs_systemd_is_a_suite_of_its_own() {
+        let mut one = test("integration", "systemd::life", true);
+        one.needs.systemd = true;
+        let count = |suite| {
+            let selection = Selection { suite, filter: None, foreign_runtime: false };
+            select(std::slice::from_ref(&one), &selection).len()
+        };
+        assert_eq!([Suite::All, Suite::Integration, Suite::Systemd].map(count), [0, 0, 1]);
+        assert!(listing(&[one.clone()]).contains("needs systemd"));
     }
 
     #[test]

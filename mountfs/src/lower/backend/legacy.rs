@@ -7,7 +7,7 @@ use cofferdam_sys::open::{Open, Resolve};
 use cofferdam_sys::plan::{Absent, At, Step};
 
 use super::super::attach::PROC;
-use super::super::steps::Entry;
+use super::super::steps::{Entry, say};
 use super::{Backend, Change, NewFs, remount};
 use crate::{Attributes, Error, Result};
 
@@ -76,10 +76,10 @@ pub(super) fn filesystem(backend: Backend, about: &str, fs: &NewFs<'_>) -> Resul
         let about = format!("{about}: its parameters are {} bytes long", data.len());
         return Err(Error::invalid(about).with_hint("mount(2) takes 4095: use shorter paths"));
     }
-    let data = CString::new(data).map_err(|_| Error::invalid(format!("{about}: a NUL byte")))?;
+    let data = CString::new(data).map_err(|_| Error::invalid(say(about, "a NUL byte")))?;
     let (stage, out) = (backend.stage, backend.mount);
     let step = Step::StageFilesystem { stage, fstype: fs.fstype.into(), source, flags, data, out };
-    Ok(vec![(format!("{about}: create"), step)])
+    Ok(vec![(say(about, "create"), step)])
 }
 
 pub(super) fn copy(backend: Backend, from: &At, recursive: bool) -> Step {
@@ -96,9 +96,9 @@ pub(super) fn copy_path(backend: Backend, about: &str, path: &CStr, recursive: b
         out: backend.source,
     };
     vec![
-        (format!("{about}: open it"), open),
+        (say(about, "open it"), open),
         (about.to_owned(), copy(backend, &backend.source.into(), recursive)),
-        (format!("{about}: close"), Step::Close(backend.source)),
+        (say(about, "close"), Step::Close(backend.source)),
     ]
 }
 
@@ -111,6 +111,6 @@ pub(super) fn attach(
     changes: impl Iterator<Item = Change>,
 ) -> Vec<Entry> {
     let changes = changes.flat_map(|change| remount(about, mount, change));
-    let attach = (format!("{about}: attach"), Step::StageAttach { from: mount.clone(), to });
+    let attach = (say(about, "attach"), Step::StageAttach { from: mount.clone(), to });
     changes.chain([attach]).collect()
 }

@@ -5,14 +5,13 @@ use std::ffi::CStr;
 use cofferdam_sys::mount::{MountAttrs, MountFlags, OpenTree};
 use cofferdam_sys::plan::{At, Step};
 
-use super::super::steps::Entry;
+use super::super::steps::{Entry, say};
 use super::{Backend, Change, NewFs, remount};
 use crate::{Api, Attributes};
 
 pub(super) fn filesystem(backend: Backend, about: &str, fs: &NewFs<'_>) -> Vec<Entry> {
     let context = backend.context;
-    let mut entries =
-        vec![(format!("{about}: begin"), Step::FsOpen { fstype: fs.fstype.into(), out: context })];
+    let mut entries = vec![(say(about, "begin"), Step::FsOpen { fstype: fs.fstype.into(), out: context })];
     for (key, value) in fs.data {
         let name = key.to_string_lossy();
         entries.push(match value {
@@ -24,8 +23,8 @@ pub(super) fn filesystem(backend: Backend, about: &str, fs: &NewFs<'_>) -> Vec<E
         });
     }
     let step = Step::FsMount { context, attrs: fs.attrs, out: backend.mount };
-    entries.push((format!("{about}: create"), step));
-    entries.push((format!("{about}: close"), Step::Close(context)));
+    entries.push((say(about, "create"), step));
+    entries.push((say(about, "close"), Step::Close(context)));
     entries
 }
 
@@ -50,7 +49,7 @@ pub(super) fn attach(
     to: At,
     changes: impl Iterator<Item = Change>,
 ) -> Vec<Entry> {
-    let attach = (format!("{about}: attach"), Step::MoveMount { from: mount.clone(), to });
+    let attach = (say(about, "attach"), Step::MoveMount { from: mount.clone(), to });
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for change in changes {
         if backend.api == Api::Setattr {
@@ -86,5 +85,5 @@ pub(super) fn set_attributes(about: &str, mount: &At, change: Change) -> Entry {
         clear,
         propagation: change.propagation,
     };
-    (format!("{about}: set the attributes"), step)
+    (say(about, "set the attributes"), step)
 }
