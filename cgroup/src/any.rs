@@ -63,6 +63,40 @@ impl AnyCgroup {
         Ok(())
     }
 
+    /// Gives a cgroup of processes controllers that it was made without: on v2 they are enabled in its parents, on
+    /// v1 it is made in their hierarchies too and its processes move into it. Those that no hierarchy has are left
+    /// to who writes to them.
+    ///
+    /// # Errors
+    /// As [`Cgroup::enable`] and [`v1::Branch::create`].
+    pub fn extend(&mut self, layout: &Hierarchy, path: &str, controllers: &Controllers) -> Result<()> {
+        let on_v1 = controllers.iter().filter(|name| layout.v1_of(name).is_some()).collect::<Controllers>();
+        if self.v2.is_some() {
+            let there = Cgroup::root(layout)?.controllers()?;
+            let wanted = controllers.difference(&on_v1);
+            let wanted = wanted.iter().filter(|name| there.contains(name)).collect::<Controllers>();
+            crate::branch::enable_along(&Cgroup::root(layout)?, path, &wanted)?;
+        }
+        let missing: Vec<&v1::Mount> = layout
+            .v1()
+            .iter()
+            .filter(|mount| needed(layout, mount, &on_v1))
+            .filter(|mount| !self.v1().any(|group| *group.controllers() == mount.controllers))
+            .collect();
+        for mount in missing {
+            let new = v1::Branch::create(mount, path)?;
+            for pid in self.procs()? {
+                match new.leaf().add(pid) {
+                    // Ended meanwhile.
+                    Err(error) if error.errno() == Some(cofferdam_sys::Errno::ESRCH) => {}
+                    added => added?,
+                }
+            }
+            self.v1.push(new);
+        }
+        Ok(())
+    }
+
     /// Opens a cgroup that somebody else has made in some hierarchies, as a service manager does, and makes it in the
     /// others that `controllers`, by their v2 names, and freezing need.
     ///

@@ -84,6 +84,18 @@ impl Branch {
     }
 }
 
+/// Enables controllers in each cgroup from `root` to the parent of the cgroup `path`.
+pub(crate) fn enable_along(root: &Cgroup, path: &str, controllers: &Controllers) -> Result<()> {
+    let mut names = components(path)?;
+    names.pop();
+    let mut at = root.try_clone()?;
+    at.enable(controllers)?;
+    names.into_iter().try_for_each(|name| {
+        at = at.child(name)?;
+        at.enable(controllers)
+    })
+}
+
 fn grow(root: &Cgroup, path: &str, controllers: &Controllers, made: &mut Vec<Cgroup>) -> Result<Cgroup> {
     let mut names = components(path)?;
     let last = names.pop().unwrap_or_default();

@@ -67,6 +67,9 @@ impl Prepared {
         }
         let root = steps.root.clone();
         add(steps.plan(), &root)?;
+        for item in &self.seals {
+            steps.item(item)?;
+        }
         if self.readonly {
             steps.readonly_root();
         }
@@ -84,18 +87,20 @@ impl Prepared {
         steps.push(about, Step::Propagation { path: c"/".into(), flags: propagation.flags() });
     }
 
-    /// Puts the new root on top of the old one, and makes the directory that masks are copies of.
+    /// Puts the new root on top of the old one or where it is to be seen, and makes the directory that masks are copies of.
     fn attach_root(&self, steps: &mut Steps<'_>, mask: bool) -> Result<()> {
         let (target, root) = (steps.target, steps.root_slot);
         let open = Step::OpenIn {
             dir: At::Cwd,
-            path: c"/".into(),
+            path: self.visible_at.clone().unwrap_or_else(|| c"/".into()),
             flags: Open::PATH | Open::DIRECTORY,
             resolve: Resolve::empty(),
             absent: Absent::Fail,
             out: target,
         };
-        steps.push("open the old root", open);
+        let place =
+            if self.visible_at.is_some() { "open the place of the root" } else { "open the old root" };
+        steps.push(place, open);
         let entries = steps.backend.begin();
         if !entries.is_empty() {
             steps.covers.push("stage");

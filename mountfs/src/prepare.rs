@@ -12,7 +12,7 @@ use crate::mount::{Attributes, Kind, Mount, Propagation, PropagationKind};
 use crate::place::{Place, c_string, host_path};
 use crate::rootfs::{Device, DeviceKind};
 use crate::tree::{Parameters, Tree, require_idmap};
-use crate::{Error, ErrorKind, Host, Overlay, Result, RootFs, cgroup};
+use crate::{Api, Error, ErrorKind, Host, Overlay, Result, RootFs, cgroup};
 
 /// A root filesystem whose sources are open, ready to become steps of a plan.
 #[derive(Debug)]
@@ -24,7 +24,11 @@ pub struct Prepared {
     pub(crate) propagation: Propagation,
     /// Whether something wants to hear of the host's mounts, so that the child's copies stay slaves.
     pub(crate) listens: bool,
+    /// Where the new root is put; `None` on top of the old one.
+    pub(crate) visible_at: Option<CString>,
     pub(crate) mounts: Vec<Item>,
+    /// Mounts that become read-only once all that lies in them is made.
+    pub(crate) seals: Vec<Item>,
     pub(crate) nodes: Vec<Node>,
     /// Links in `/dev`; the second part says whether one is `ptmx`.
     pub(crate) links: Option<Links>,
@@ -114,9 +118,14 @@ impl RootFs {
         let places = |what: &str, paths: &[std::path::PathBuf]| -> Result<Vec<Place>> {
             paths.iter().map(|path| Place::new(what, path)).collect()
         };
+        let seals = take_seals(&mut mounts);
+        let visible_at = self.visible_at.as_ref().filter(|_| host.api != Api::Mount);
+        let visible_at = visible_at.map(|path| host_path("where the root is seen", path)).transpose()?;
         let prepared = Prepared {
             host,
             root,
+            visible_at,
+            seals,
             readonly: self.readonly,
             propagation: self.propagation,
             listens: self.listens(),
@@ -264,6 +273,31 @@ impl RootFs {
             copy_up,
         })
     }
+}
+
+/// Takes `ro` from new file systems that something is made in later, and gives what makes them read-only then.
+fn take_seals(mounts: &mut [Item]) -> Vec<Item> {
+    let mut seals = Vec::new();
+    let mut left = mounts;
+    while let [item, later @ ..] = left {
+        // The devices and links of `/dev` are no mounts of the list.
+        let filled =
+            item.place.bytes() == b"dev" || later.iter().any(|other| other.place.is_below(&item.place));
+        if filled && matches!(item.what, What::Fs { .. }) && item.attrs.set.contains(MountAttrs::RDONLY) {
+            item.attrs.set -= MountAttrs::RDONLY;
+            seals.push(Item {
+                place: item.place.clone(),
+                what: What::Seal,
+                attrs: Attributes::set(MountAttrs::RDONLY),
+                recursive_attrs: Attributes::default(),
+                propagation: Propagation::default(),
+                idmapped: false,
+                copy_up: None,
+            });
+        }
+        left = later;
+    }
+    seals
 }
 
 /// What only newer kernels can do to all mounts of a tree.

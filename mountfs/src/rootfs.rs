@@ -22,6 +22,9 @@ pub struct RootFs {
     /// Propagation of the root: `shared` is a peer group of its own, `slave` receives what the host
     /// mounts below [`RootFs::source`], with all mounts there.
     pub propagation: Propagation,
+    /// A directory of the caller's at which the new root is seen until the pivot, for hooks that look for it there:
+    /// mostly [`RootFs::source`]. Without one, and with `mount(2)` alone, it covers the old root.
+    pub visible_at: Option<PathBuf>,
     /// The mounts, in order.
     pub mounts: Vec<Mount>,
     /// Paths that become empty: a read-only empty directory, or a file that reads as empty.
@@ -51,6 +54,7 @@ impl RootFs {
             id_maps: None,
             readonly: false,
             propagation: Propagation::PRIVATE,
+            visible_at: None,
             mounts: Vec::new(),
             masked: Vec::new(),
             readonly_paths: Vec::new(),

@@ -129,6 +129,8 @@ pub struct Process {
     pub caps: Sets,
     /// Names in the config that are no capabilities, and are left out.
     pub unknown_caps: Vec<String>,
+    /// What of the config is left out, for the caller to be told.
+    pub remarks: Vec<String>,
     /// Whether `execve(2)` may still give privileges: not when this is set.
     pub no_new_privs: bool,
     /// Resource limits by number.
@@ -177,6 +179,8 @@ pub struct Domain {
 pub struct Terminal {
     /// Rows and columns.
     pub size: Option<(u16, u16)>,
+    /// Whether newlines come out as they are written: nobody reads them as a terminal does.
+    pub plain_newlines: bool,
 }
 
 /// The control group of a container.

@@ -25,7 +25,7 @@ use cofferdam_sys::plan::Plan;
 use cofferdam_sys::process::{self, Exit};
 use cofferdam_sys::signal::{Signals, Wakeup, is_forwarded};
 use cofferdam_sys::spawn::{Child, Failure, Spawning};
-use cofferdam_sys::{Errno, errno};
+use cofferdam_sys::{Errno, errno, sched};
 
 use crate::container::Process;
 use crate::spec::ContainerState;
@@ -58,6 +58,7 @@ pub(crate) fn launch<'plan>(
     control.settle()?;
     // Kernel parameters of a device are among the child's first steps.
     outside.attach(container, isolation, spawning.pid())?;
+    reset_affinity(spawning.pid());
     prepare_child(&container.process, spawning.pid(), warn)?;
     let failed = |failure: Failure| child_failure(&container.process, &failure);
     spawning.release().map_err(failed)?;
@@ -74,6 +75,15 @@ pub(crate) fn launch<'plan>(
     }
     Ok(spawning)
 }
+
+/// Lets a process run on every processor that its cgroup allows: who calls the runtime may have bound itself to
+/// some, which is no wish for the container. It comes to nothing where the kernel refuses.
+pub(crate) fn reset_affinity(pid: i32) {
+    let _ = sched::set_affinity(pid, &[u64::MAX; PROCESSORS / 64]);
+}
+
+/// As many processors as any kernel is built for (`NR_CPUS` of x86-64).
+const PROCESSORS: usize = 8192;
 
 /// What only the parent's rights allow: higher hard limits and the OOM score.
 pub(crate) fn prepare_child(process: &Process, pid: i32, warn: &mut dyn FnMut(&str)) -> Result<()> {
@@ -128,6 +138,13 @@ pub(crate) fn isolation(container: &Container) -> Result<Isolation> {
 const REALTIME: &str =
     "it takes CAP_SYS_NICE on the host, and on cgroup v1 linux.resources.cpu.realtimeRuntime";
 
+/// Why the deadline policy may be refused.
+const NOT_ALL: &str = "it takes CAP_SYS_NICE on the host, and all processors: \
+     process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)";
+
+/// `SCHED_DEADLINE` of `sched(7)`.
+const DEADLINE: u32 = 6;
+
 /// A failure of the child in words; that the program is missing is told in those that engines look for.
 pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
     match failure {
@@ -135,7 +152,9 @@ pub(crate) fn child_failure(process: &Process, failure: &Failure) -> Error {
         Failure::Step { about, errno, .. } => {
             let label = process.label.as_ref().filter(|label| label.about() == *about);
             let scheduler = about.starts_with("process.scheduler") && *errno == Errno::EPERM;
-            match label.and_then(|label| label.explain(*errno)).or(scheduler.then_some(REALTIME)) {
+            let deadline = process.scheduling.attributes.as_ref().is_some_and(|a| a.policy == DEADLINE);
+            let scheduler = scheduler.then_some(if deadline { NOT_ALL } else { REALTIME });
+            match label.and_then(|label| label.explain(*errno)).or(scheduler) {
                 Some(hint) => start(failure).with_hint(hint),
                 None => start(failure),
             }
@@ -155,7 +174,7 @@ fn exec_failure(program: &CStr, number: Errno, path: &[u8]) -> Error {
         Errno::EACCES => "permission denied: ",
         _ => "",
     };
-    let what = format!("execute {name}: {words}{}", errno::describe(number));
+    let what = format!("exec {name}: {words}{}", errno::describe(number));
     if absent {
         let path = String::from_utf8_lossy(path);
         return Error::new(ErrorKind::ProgramNotFound, what).with_hint(format!(

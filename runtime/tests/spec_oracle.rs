@@ -204,6 +204,11 @@ fn a_value_that_is_missing_is_missed_alike() {
             (Value::Array(list), Step::Item(number)) => drop(list.remove(*number)),
             _ => unreachable!("a path is of the value"),
         }
+        if path == ["process", "user"].map(|name| Step::Field(name.to_owned())) {
+            // The schema of the specification does not require it, and callers leave it out.
+            assert!(ours(&config).is_ok());
+            continue;
+        }
         agree(&config, &path);
     }
 }

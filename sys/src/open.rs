@@ -92,6 +92,19 @@ pub fn mkdirat(dir: Dir<'_>, path: &CStr, mode: u32) -> Result<()> {
     check_int(unsafe { libc::mkdirat(dir.raw(), path.as_ptr(), mode) }).map(drop)
 }
 
+/// `ssize_t readlinkat(int dirfd, const char *path, char *buffer, size_t size)` (`readlink(2)`): how many bytes of the
+/// buffer the target has. One that does not fit is an error.
+///
+/// # Errors
+/// `EINVAL` for what is no link, `ENAMETOOLONG` for a buffer that is too small; else as `readlink(2)`.
+pub fn readlinkat(dir: Dir<'_>, path: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the path is a valid C string, pointer and length are those of one slice that we may write.
+    let value =
+        unsafe { libc::readlinkat(dir.raw(), path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let length = usize::try_from(value).map_err(|_| crate::Errno::last())?;
+    if length < buffer.len() { Ok(length) } else { Err(crate::Errno::ENAMETOOLONG) }
+}
+
 /// `int unlinkat(int dirfd, const char *path, AT_REMOVEDIR)`: removes an empty directory (`unlink(2)`).
 ///
 /// # Errors

@@ -177,6 +177,8 @@ pub enum Step {
     OpenTerminal { dir: At, path: CString, master: Slot, slave: Slot },
     /// [`crate::tty::set_size`].
     TerminalSize { fd: At, rows: u16, columns: u16 },
+    /// [`crate::tty::keep_newlines`].
+    TerminalNewlines { fd: At },
     /// [`crate::tty::set_owner`].
     TerminalOwner { fd: At, uid: u32 },
     /// [`crate::clone::unshare`].
@@ -286,6 +288,8 @@ pub enum Step {
     FsOpen { fstype: CString, out: Slot },
     /// [`crate::mount::fsconfig_string`].
     FsString { context: Slot, key: CString, value: CString },
+    /// [`crate::mount::fsconfig_string`] with `mode` and the permissions of this file.
+    FsModeOf { context: Slot, of: At },
     /// [`crate::mount::fsconfig_flag`].
     FsFlag { context: Slot, key: CString },
     /// [`crate::mount::fsconfig_create`] and [`crate::mount::fsmount`].
@@ -377,6 +381,7 @@ impl Step {
             | Step::JoinNamespace { fd: at, .. }
             | Step::ControllingTerminal { fd: at }
             | Step::TerminalSize { fd: at, .. }
+            | Step::TerminalNewlines { fd: at }
             | Step::TerminalOwner { fd: at, .. }
             | Step::Write { dir: at, .. }
             | Step::ChangeDirectoryTo(at)
@@ -437,6 +442,10 @@ pub struct Errand {
     pub exec: Exec,
     /// Its standard input. What it writes goes into the report when it fails, and nowhere otherwise.
     pub input: Input,
+    /// Its working directory.
+    pub directory: CString,
+    /// Whether its environment gets the `HOME` that a [`Step::FindHome`] finds for the child's own program.
+    pub home: bool,
     /// How long it may take. It is killed then.
     pub timeout: Option<Duration>,
     /// Whether the steps after this one, the last ones too, are walked before it, so that it runs with what

@@ -135,6 +135,19 @@ pub fn by_name(text: &str) -> Option<i32> {
     (libc::SIGRTMIN()..=highest).contains(&number).then_some(number)
 }
 
+/// A signal's number, with what it says where that is the reason of many an end.
+#[must_use]
+pub fn describe(signal: i32) -> String {
+    let says = match signal {
+        libc::SIGSYS => "bad system call",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGABRT => "aborted",
+        libc::SIGPIPE => "broken pipe",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({says})")
+}
+
 const NAMES: [(&str, i32); 35] = [
     ("ABRT", libc::SIGABRT),
     ("ALRM", libc::SIGALRM),

@@ -34,7 +34,7 @@ mod failure;
 mod placeholder;
 mod report;
 
-pub(crate) use child::{execute, make_ready};
+pub(crate) use child::{execute, make_ready, reset_signals};
 pub(crate) use report::announce;
 
 pub use failure::Failure;
@@ -194,7 +194,8 @@ fn make<'plan>(
     wait: bool,
 ) -> Result<Spawning<'plan>> {
     let arrays = Arrays::of_plan(plan);
-    let programs: Vec<Arrays> = plan.entries().iter().filter_map(Arrays::of_step).collect();
+    let of_step = |entry| Arrays::of_step(entry, &arrays);
+    let programs: Vec<Arrays> = plan.entries().iter().filter_map(of_step).collect();
     let forks = first.is_some() || plan.forks();
 
     let _alone = CLONING.lock().unwrap_or_else(PoisonError::into_inner);

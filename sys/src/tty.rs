@@ -73,6 +73,21 @@ pub fn size(fd: BorrowedFd<'_>) -> Result<(u16, u16)> {
     Ok((size.ws_row, size.ws_col))
 }
 
+/// Takes `ONLCR` from a terminal's modes: a newline that is written to it comes out without a carriage return
+/// before it (`termios(3)`).
+///
+/// # Errors
+/// `ENOTTY` for a file that is no terminal.
+pub fn keep_newlines(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: all-zero bytes are a valid termios.
+    let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: the call fills one termios, which is valid for it.
+    check_int(unsafe { libc::tcgetattr(fd.as_raw_fd(), &raw mut modes) })?;
+    modes.c_oflag &= !libc::ONLCR;
+    // SAFETY: the call reads one termios, which is valid for it.
+    check_int(unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSANOW, &raw const modes) }).map(drop)
+}
+
 /// A terminal that gives every byte as it is typed and writes every byte as it is (`cfmakeraw(3)`); as it was
 /// before when dropped.
 #[derive(Debug)]

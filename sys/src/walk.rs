@@ -12,15 +12,16 @@ use crate::clone::Namespaces;
 use crate::fork::{self, Call, Fork, Side};
 use crate::mount::OpenTree;
 use crate::open::{self, Open, Resolve};
-use crate::plan::{Absent, At, Entry, NOTES, PathIn, Plan, SLOTS, Slot, Step};
+use crate::plan::{Absent, At, Entry, NOTES, Plan, SLOTS, Slot, Step};
 use crate::record::{Detail, EXECVE, Record};
-use crate::spawn::{Arrays, Home, announce};
+use crate::spawn::{Arrays, Home, announce, make_ready, reset_signals};
 use crate::{
     Errno, Result, clone, copy, cred, errno, file, keyring, landlock, lsm, mount, net, numa, passwd,
     personality, process, rlimit, sched, seccomp, send, socket, stage, tty,
 };
 
 mod lifecycle;
+mod place;
 mod program;
 mod readback;
 mod terminal;
@@ -53,6 +54,8 @@ pub(crate) struct Walk<'plan> {
     home: Option<&'plan Home>,
     /// Whether this process is to become a program of a [`Step::Run`].
     inside_program: bool,
+    /// Whether a [`Step::CloseOthers`] has left nothing open but what the plan knows.
+    closed: bool,
     /// How the program of a failed [`Step::Run`] ended, and what it wrote.
     detail: Detail,
     output: [u8; 256],
@@ -83,6 +86,7 @@ impl<'plan> Walk<'plan> {
             home,
             ran: 0,
             inside_program: false,
+            closed: false,
             detail: Detail::None,
             output: [0; 256],
         }
@@ -98,9 +102,15 @@ impl<'plan> Walk<'plan> {
         self.walk(u32::try_from(plan.entries().len()).unwrap_or(EXECVE), plan.last())
     }
 
-    /// Where to report, which may have changed on the way.
-    pub(crate) fn report_end(&self) -> RawFd {
-        self.report
+    /// Leaves nothing open but 0, 1, 2, what is inherited, the report and what the last steps use, and resets signals.
+    ///
+    /// A filter of the container's that is in force already may hide `close_range(2)`. What the steps opened behind
+    /// a [`Step::CloseOthers`] is closed when the program is executed anyway.
+    pub(crate) fn make_ready(&self, inherited: &[u32]) -> Result<()> {
+        match make_ready(self.plan, self.report, inherited) {
+            Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) if self.closed => reset_signals(),
+            other => other,
+        }
     }
 
     /// Reports a failure; the text is for who does not have the plan.
@@ -129,6 +139,7 @@ impl<'plan> Walk<'plan> {
                 self.run_program(number, program, rest).map_err(|errno| (number, errno))?;
             } else if let Step::CloseOthers = &entry.step {
                 self.close_others(rest).map_err(|errno| (number, errno))?;
+                self.closed = true;
             } else if let Step::RequireProgram = &entry.step {
                 // The same failure as at the end, only earlier.
                 self.require_program().map_err(|errno| (EXECVE, errno))?;
@@ -193,6 +204,7 @@ impl<'plan> Walk<'plan> {
             Step::Listen { socket } => socket::listen(self.fd(socket)?, 128),
             Step::AcceptStart { listener } => self.accept_start(listener),
             Step::OpenTerminal { dir, path, master, slave } => self.open_terminal(dir, path, *master, *slave),
+            Step::TerminalNewlines { fd } => tty::keep_newlines(self.fd(fd)?),
             Step::TerminalSize { fd, rows, columns } => tty::set_size(self.fd(fd)?, *rows, *columns),
             Step::TerminalOwner { fd, uid } => tty::set_owner(self.fd(fd)?, *uid),
             _ => self.resource_step(step),
@@ -256,6 +268,11 @@ impl<'plan> Walk<'plan> {
             Step::FsOpen { fstype, out } => self.put(*out, mount::fsopen(fstype)?),
             Step::FsString { context, key, value } => {
                 mount::fsconfig_string(self.slot(*context)?, key, value)
+            }
+            Step::FsModeOf { context, of } => {
+                let mut digits = [0; 5];
+                let mode = octal(file::fstat(self.fd(of)?)?.mode & 0o7777, &mut digits);
+                mount::fsconfig_string(self.slot(*context)?, c"mode", mode)
             }
             Step::FsFlag { context, key } => mount::fsconfig_flag(self.slot(*context)?, key),
             Step::FsMount { context, attrs, out } => {
@@ -393,40 +410,6 @@ impl<'plan> Walk<'plan> {
         file::write_once(file.as_fd(), data)
     }
 
-    /// Opens the first `depth` components below the root, making what is missing.
-    fn ensure_dirs(&self, root: &At, path: &PathIn, depth: usize) -> Result<OwnedFd> {
-        let root = self.dir(root)?;
-        let flags = Open::PATH | Open::DIRECTORY;
-        let mut here: Option<OwnedFd> = None;
-        for (prefix, name) in path.walk().take(depth) {
-            here = Some(match open::openat2(root, prefix, flags, 0, INSIDE) {
-                Err(Errno::ENOENT) => {
-                    let parent = here.as_ref().map_or(root, Dir::from);
-                    open::mkdirat(parent, name, 0o755)?;
-                    open::openat2(parent, name, flags, 0, Resolve::NO_SYMLINKS | Resolve::BENEATH)?
-                }
-                other => other?,
-            });
-        }
-        here.map_or_else(|| open::openat2(root, c".", flags, 0, INSIDE), Ok)
-    }
-
-    fn ensure_file(&mut self, root: &At, path: &PathIn, out: Slot) -> Result<()> {
-        let parent = self.ensure_dirs(root, path, path.len().saturating_sub(1))?;
-        let (_, name) = path.walk().last().ok_or(Errno::EISDIR)?;
-        let root = self.dir(root)?;
-        let file = match open::openat2(root, path.whole(), Open::PATH, 0, INSIDE) {
-            Err(Errno::ENOENT) => {
-                let flags = Open::CREAT | Open::EXCL | Open::NOFOLLOW;
-                let beneath = Resolve::NO_SYMLINKS | Resolve::BENEATH;
-                open::openat2((&parent).into(), name, flags, 0o644, beneath)?;
-                open::openat2((&parent).into(), name, Open::PATH, 0, beneath)?
-            }
-            other => other?,
-        };
-        self.put(out, file)
-    }
-
     fn device(
         &self,
         dir: &At,
@@ -516,6 +499,15 @@ fn time_offsets(text: &[u8]) -> Result<()> {
         return Err(Errno::ESTALE);
     }
     file::write_once(file.as_fd(), text)
+}
+
+/// Permissions in octal digits.
+fn octal(mode: u32, digits: &mut [u8; 5]) -> &CStr {
+    for (place, shift) in digits.iter_mut().zip([9, 6, 3, 0]) {
+        *place = b'0' | u8::try_from((mode >> shift) & 7).unwrap_or(0);
+    }
+    // Four digits and the NUL behind them.
+    CStr::from_bytes_until_nul(digits).unwrap_or_default()
 }
 
 /// Whether a step is between the child and its parent or starter, or a program of its own.

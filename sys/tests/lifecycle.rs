@@ -145,7 +145,7 @@ fn running(words: &[&str], timeout: Option<Duration>, rest: bool) -> Plan {
     let mut plan = Plan::new(exec(&["true"]));
     plan.push("wait", Step::WaitForParent);
     let input = Input { before: b"pid=".to_vec(), after: b".".to_vec() };
-    let program = Errand { exec: exec(words), input, timeout, rest };
+    let program = Errand { exec: exec(words), input, directory: c"/".into(), home: false, timeout, rest };
     plan.push("error running x hook #0", Step::Run(Box::new(program)));
     plan
 }

@@ -101,7 +101,14 @@ fn harmless(plan: &mut Plan) {
         args: vec![c"cat".into(), c"-".into()],
         env: vec![c"A=b".into()],
     };
-    let program = Errand { exec, input, timeout: Some(Duration::from_secs(20)), rest: true };
+    let program = Errand {
+        exec,
+        input,
+        directory: c"/".into(),
+        home: true,
+        timeout: Some(Duration::from_secs(20)),
+        rest: true,
+    };
     plan.push("run a program", Step::Run(Box::new(program)));
     plan.push("come this far", Step::TellParent);
     plan.push("fork", Step::Fork(Namespaces::empty()));

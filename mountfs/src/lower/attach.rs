@@ -1,12 +1,13 @@
 //! Mounts: made apart, given their attributes, attached by descriptor.
 
 use cofferdam_sys::mount::{MountAttrs, MountFlags};
-use cofferdam_sys::plan::{At, Step};
+use cofferdam_sys::open::Open;
+use cofferdam_sys::plan::{Absent, At, Step};
 
 use super::SAME;
 use super::backend::{Change, NewFs};
 use super::check::Expect;
-use super::steps::{Steps, say};
+use super::steps::{Entry, INSIDE, Steps, say};
 use crate::mount::{Propagation, PropagationKind};
 use crate::place::Place;
 use crate::prepare::{Item, What};
@@ -70,7 +71,13 @@ impl Steps<'_> {
         };
         let (attrs, later) = self.attributes_of_new(item);
         let entries = self.backend.filesystem(&about, &NewFs { attrs, ..fs })?;
-        self.extend(entries);
+        let mode = self.mode_of_target(&about, item, &fs);
+        for (about, step) in entries {
+            if matches!(step, Step::FsMount { .. }) {
+                self.extend(mode.clone());
+            }
+            self.push(about, step);
+        }
         self.open_target(&about, &item.place, true);
         if magic.is_some() && !item.place.is_strict() {
             self.close(&about, self.target);
@@ -97,6 +104,29 @@ impl Steps<'_> {
             self.verify(&about, &item.place, magic);
         }
         Ok(())
+    }
+
+    /// A tmpfs without permissions of its own has those of the directory that it covers, as with the common
+    /// runtimes: who has `/run` there means the image's `/run`, and not one for everybody.
+    fn mode_of_target(&self, about: &str, item: &Item, fs: &NewFs<'_>) -> Vec<Entry> {
+        let given = fs.data.iter().any(|(key, _)| key.as_c_str() == c"mode");
+        if fs.fstype != c"tmpfs" || given || item.copy_up.is_some() {
+            return Vec::new();
+        }
+        let open = Step::OpenIn {
+            dir: self.root.clone(),
+            path: item.place.path.whole().to_owned(),
+            flags: Open::PATH | Open::DIRECTORY,
+            resolve: INSIDE,
+            absent: Absent::Skip(2),
+            out: self.target,
+        };
+        let Some(context) = self.backend.open_context() else { return Vec::new() };
+        vec![
+            (format!("{about}: open what it covers, if it is there"), open),
+            (format!("{about}: take its permissions"), Step::FsModeOf { context, of: self.target.into() }),
+            (format!("{about}: close"), Step::Close(self.target)),
+        ]
     }
 
     pub(super) fn note_now(&mut self, about: &str, place: &Place, mount: &At, expect: Expect) -> Result<()> {

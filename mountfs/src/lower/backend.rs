@@ -63,6 +63,11 @@ impl Backend {
         }
     }
 
+    /// Where a file system's parameters go while it is made; `mount(2)` takes them all at once.
+    pub(super) fn open_context(self) -> Option<Slot> {
+        (self.api != Api::Mount).then_some(self.context)
+    }
+
     /// Makes a file system.
     pub(super) fn filesystem(self, about: &str, fs: &NewFs<'_>) -> Result<Vec<Entry>> {
         match self.api {

@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::{Host, Result};
 
 /// Resolution below the root: links stay inside.
-const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
+pub(super) const INSIDE: Resolve = Resolve::IN_ROOT.union(Resolve::NO_MAGICLINKS);
 
 /// Resolution that refuses links.
 const STRICT: Resolve = Resolve::BENEATH.union(Resolve::NO_SYMLINKS).union(Resolve::NO_MAGICLINKS);

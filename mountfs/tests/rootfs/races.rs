@@ -235,9 +235,9 @@ fn a_swap_at_any_step_leads_nowhere() {
                     started += usize::from(held(lab, &rootfs, step, || swap(lab, link)).is_ok());
                     swap(lab, link);
                 }
-                // One link leads to another place of the image: before the first mount it is as good as the
-                // directory. The other leads to nothing.
-                assert_eq!(started > 0, link == c"lure", "{}: {started} starts", lab.mode.name);
+                // One link leads to another place of the image, the other to nothing, and what it names is made in the
+                // image: before the first mount both are as good as the directory.
+                assert!(started > 0, "{}: no start", lab.mode.name);
             }
         });
     }

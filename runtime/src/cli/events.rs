@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::arguments;
 use super::context::{Context, id};
 use super::state::print_text;
-use crate::{Error, ErrorKind, Result};
+use crate::{ContainerId, Error, ErrorKind, Result};
 
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam events", about = "Print what a container uses")]
@@ -41,17 +41,22 @@ pub(super) fn act(context: &Context, words: &[OsString]) -> Result<u8> {
         };
         let now = stats.memory.as_ref().map(|memory| memory.oom_kill);
         if !events.stats && killed.is_some() && now > killed {
-            print_text(&json!({ "type": "oom", "id": id.as_str() }).to_string())?;
+            print_text(&line("oom", &id, None))?;
         }
         killed = now.or(killed);
-        let line = json!({ "type": "stats", "id": id.as_str(), "data": data(&stats) });
-        print_text(&line.to_string())?;
+        print_text(&line("stats", &id, Some(&data(&stats))))?;
         if events.stats {
             break;
         }
         std::thread::sleep(interval);
     }
     Ok(0)
+}
+
+/// One event. Scripts look for its first fields in this order.
+fn line(kind: &str, id: &ContainerId, data: Option<&Value>) -> String {
+    let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
+    format!("{{\"type\":\"{kind}\",\"id\":{}{data}}}", Value::from(id.as_str()))
 }
 
 /// The fields that engines read, in the conventional shape and units: nanoseconds and bytes.

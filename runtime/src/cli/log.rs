@@ -69,9 +69,14 @@ impl Log {
         if self.file.is_some() {
             return self.write(level, message);
         }
-        if level != Level::Debug || self.debug {
-            let _ = writeln!(std::io::stderr(), "cofferdam: {}: {message}", level.name());
-        }
+        let _ = match level {
+            Level::Debug if !self.debug => Ok(()),
+            // As in a log, where callers look for the level.
+            Level::Debug => {
+                std::io::stderr().write_all(entry(self.format, level, message, &now()).as_bytes())
+            }
+            _ => writeln!(std::io::stderr(), "cofferdam: {}: {message}", level.name()),
+        };
     }
 }
 

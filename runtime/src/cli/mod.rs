@@ -125,7 +125,14 @@ pub fn main() -> ExitCode {
 fn act(context: &Context, words: &[OsString]) -> Result<u8> {
     let name = words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match COMMANDS.iter().find(|(known, ..)| *known == name) {
-        Some((.., act)) => act(context, words),
+        Some((.., act)) => {
+            context.debug(&format!("{name}: begins"));
+            let outcome = act(context, words);
+            if let Ok(status) = &outcome {
+                context.debug(&format!("{name}: ends with status {status}"));
+            }
+            outcome
+        }
         None => Err(Error::new(ErrorKind::Usage, format!("`{}` is no command", name.escape_debug()))
             .with_hint("`cofferdam --help` lists them")),
     }

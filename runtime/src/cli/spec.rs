@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use clap::Parser;
+use cofferdam_cgroup::Hierarchy;
 use serde_json::{Value, json};
 
 use super::arguments;
@@ -33,6 +34,10 @@ struct Spec {
 pub(super) fn act(_: &Context, words: &[OsString]) -> Result<u8> {
     let Spec { bundle, rootless, hardened, ids } = arguments(words)?;
     let mut config = conventional();
+    if !hardened && !matches!(Hierarchy::detect(), Ok(Hierarchy::Unified(_))) {
+        // What the common runtimes print for v1 has none, and scripts add one.
+        without_namespace(&mut config, "cgroup");
+    }
     if rootless {
         let ids = std::fs::metadata("/proc/self").map_err(|error| fail(&bundle, &error))?;
         without_root(&mut config, ids.uid(), ids.gid());
@@ -99,6 +104,13 @@ pub(super) fn conventional() -> Value {
     })
 }
 
+fn without_namespace(config: &mut Value, kind: &str) {
+    let namespaces = config.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
+    if let Some(list) = namespaces {
+        list.retain(|namespace| namespace.get("type") != Some(&json!(kind)));
+    }
+}
+
 /// A user namespace with the caller as root in it, the host's network, and nothing that needs more.
 fn without_root(config: &mut Value, uid: u32, gid: u32) {
     let map = |id: u32| json!([{ "containerID": 0, "hostID": id, "size": 1 }]);
@@ -107,9 +119,9 @@ fn without_root(config: &mut Value, uid: u32, gid: u32) {
     linux.insert("uidMappings".into(), map(uid));
     linux.insert("gidMappings".into(), map(gid));
     if let Some(list) = linux.get_mut("namespaces").and_then(Value::as_array_mut) {
-        list.retain(|namespace| namespace.get("type") != Some(&json!("network")));
         list.push(json!({ "type": "user" }));
     }
+    without_namespace(config, "network");
     let mounts = config.get_mut("mounts").and_then(Value::as_array_mut);
     for mount in mounts.into_iter().flatten() {
         // Group 5 has no id in the map.

@@ -9,11 +9,11 @@
 //! | `poststop` | the container is deleted | the runtime, outside |
 //!
 //! Each gets the state as JSON on its standard input, an environment that is empty but for what the config
-//! gives it, `/` as working directory and no descriptor but 0, 1 and 2.
+//! gives it (a `startContainer` hook without any has the program's, as with the common runtimes), `/` as working directory and no descriptor but 0, 1 and 2.
 
 mod outside;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ pub struct Hooks {
 }
 
 impl Hook {
-    /// What is executed.
-    fn exec(&self) -> Result<Exec> {
+    /// What is executed, in `env` unless the config gives it an environment.
+    fn exec(&self, env: &[CString]) -> Result<Exec> {
         let text = |text: &str| {
             CString::new(text).map_err(|_| {
                 Error::new(ErrorKind::Config, format!("hook {}: holds a NUL byte", self.path.display()))
@@ -66,7 +66,10 @@ impl Hook {
         Ok(Exec {
             args: if args.is_empty() { vec![path.clone()] } else { args },
             candidates: vec![path],
-            env: self.env.iter().map(|entry| text(entry)).collect::<Result<_>>()?,
+            env: match self.env.as_slice() {
+                [] => env.to_vec(),
+                own => own.iter().map(|entry| text(entry)).collect::<Result<_>>()?,
+            },
         })
     }
 
@@ -80,11 +83,27 @@ fn about(kind: &str, number: usize) -> String {
     format!("error running {kind} hook #{number}")
 }
 
-/// Adds hooks that the child runs.
-pub(crate) fn lower(kind: &str, hooks: &[Hook], state: &State, rest: bool, plan: &mut Plan) -> Result<()> {
+/// Adds hooks that the child runs in a directory; behind the last one comes the program with the environment `program`, or else
+/// there is more to do.
+pub(crate) fn lower(
+    kind: &str,
+    hooks: &[Hook],
+    state: &State,
+    program: Option<&[CString]>,
+    directory: &CStr,
+    plan: &mut Plan,
+) -> Result<()> {
+    let rest = program.is_some();
     for (number, hook) in hooks.iter().enumerate() {
         let input = input(state)?;
-        let program = Errand { exec: hook.exec()?, input, timeout: hook.timeout(), rest };
+        let program = Errand {
+            exec: hook.exec(program.unwrap_or_default())?,
+            input,
+            directory: directory.to_owned(),
+            home: rest && hook.env.is_empty(),
+            timeout: hook.timeout(),
+            rest,
+        };
         plan.push(about(kind, number), Step::Run(Box::new(program)));
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use cofferdam_sys::plan::{At, Plan, Step};
 use cofferdam_sys::process::{self, Exit};
 use cofferdam_sys::spawn::{Request, spawn};
-use cofferdam_sys::{Errno, errno, memfd};
+use cofferdam_sys::{Errno, errno, memfd, signal};
 
 use super::{Hook, about, json};
 use crate::state::State;
@@ -54,7 +54,7 @@ fn one(hook: &Hook, state: &str) -> std::result::Result<(), String> {
     input.write_all(state.as_bytes()).and_then(|()| input.seek(SeekFrom::Start(0))).map_err(io)?;
     let output = file_in_memory()?;
 
-    let mut plan = Plan::new(hook.exec().map_err(|error| error.to_string())?);
+    let mut plan = Plan::new(hook.exec(&[]).map_err(|error| error.to_string())?);
     let end = At::from(OwnedFd::from(output.try_clone().map_err(io)?));
     // Nobody would wait for it, or end it at its timeout, were this process killed.
     plan.push("end with the runtime", Step::ParentDeathSignal(SIGKILL));
@@ -69,12 +69,12 @@ fn one(hook: &Hook, state: &str) -> std::result::Result<(), String> {
     let end = match end {
         Some(Exit::Code(0)) => return Ok(()),
         Some(Exit::Code(code)) => format!("exit status {code}"),
-        Some(Exit::Signal(signal)) => format!("killed by signal {signal}"),
+        Some(Exit::Signal(signal)) => format!("killed by signal {}", signal::describe(signal)),
         None => format!("killed after {} s, its timeout", hook.timeout.unwrap_or(0)),
     };
     Err(match beginning(output) {
         text if text.is_empty() => end,
-        text => format!("{end}, it wrote: {}", text.escape_debug()),
+        text => format!("{end}, it wrote: {text}"),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Where the master of a process's terminal goes: to an engine's socket, or to the command that stays.
 
+use std::io::{IsTerminal, stdout};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -35,6 +36,8 @@ impl Console {
             },
             (Some(terminal), None) if stays => {
                 terminal.size = terminal.size.or_else(run::own_size);
+                // For a file or a pipe, as a program without a terminal would write them.
+                terminal.plain_newlines = !stdout().is_terminal();
                 let pair = UnixStream::pair().map_err(|error| {
                     Error::new(
                         ErrorKind::System,

@@ -1,5 +1,6 @@
 //! `create`: everything up to the program, which waits to be started.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -179,10 +180,16 @@ impl Runtime {
             });
         match prepared {
             Ok((plan, control)) => {
-                if control.is_none() && record.cgroup.is_some() {
-                    warn(
-                        "no cgroup: the caller may not make one, so that ps, pause and limits are not to be had",
-                    );
+                if control.is_none() {
+                    // What has the name, if something has, is another's.
+                    record.cgroup = None;
+                    if record.shares_pids {
+                        warn(
+                            "creating a container with no cgroup and no private pid namespace. \
+                             Such configuration is strongly discouraged: \
+                             its processes cannot be told from others",
+                        );
+                    }
                 }
                 Ok(Attempt {
                     bundle,
@@ -212,9 +219,23 @@ fn prepare(container: &mut Container, control: &Control) -> Result<Prepared> {
     if container.shares_cgroups() {
         container.rootfs.cgroups = Some(control.directories());
     }
+    container.rootfs.visible_at = seen_by_hooks(container);
     // An engine without rights starts the runtime in a user namespace, and the config asks for no other.
     container.rootfs.user_namespace |= !is_root_of_machine();
     container.rootfs.prepare(&Host::probe().map_err(start)?).map_err(start)
+}
+
+/// Where hooks look for the root while it is not the container's yet: the image's directory, which the state names. A
+/// user of a user namespace must be able to get there; where it cannot, the root covers that of the host.
+fn seen_by_hooks(container: &Container) -> Option<PathBuf> {
+    let hooks = &container.hooks;
+    if hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty() {
+        return None;
+    }
+    let RootSource::Directory(path) = &container.rootfs.source else { return None };
+    let open = |path: &Path| path.metadata().is_ok_and(|meta| meta.mode() & 0o001 != 0);
+    let reached = is_root_of_machine() && !container.rootfs.user_namespace || path.ancestors().all(open);
+    reached.then(|| path.clone())
 }
 
 impl Attempt<'_> {
@@ -279,6 +300,7 @@ pub(super) fn record(container: &Container, id: &ContainerId, site: &Site) -> Re
         unit: site.unit().cloned(),
         rdt: None,
         config_at_start: !container.hooks.poststart.is_empty() || container.process.label.is_some(),
+        shares_pids: !container.new_namespaces.contains(cofferdam_ns::Namespaces::PID),
         poststop: container.hooks.poststop.clone(),
     }
 }

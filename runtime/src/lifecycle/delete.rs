@@ -97,6 +97,7 @@ fn unread(directory: &Directory<'_>) -> Result<Record> {
         // Where there is none of that name nothing happens.
         unit: cgroup.scope.map(|scope| Unit { name: scope.unit, manager: Manager::own() }),
         config_at_start: false,
+        shares_pids: false,
         poststop: Vec::new(),
     })
 }

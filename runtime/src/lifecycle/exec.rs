@@ -152,6 +152,10 @@ impl Runtime {
         drop(initial);
         let mut spawning = spawned?;
         control.admit(spawning.pid())?;
+        let affinity = &process.scheduling.affinity;
+        if affinity.initial.is_none() && affinity.last.is_none() {
+            run::reset_affinity(spawning.pid());
+        }
         record.rdt.as_ref().map_or(Ok(()), |rdt| run::join_rdt(rdt, spawning.pid()))?;
         run::prepare_child(&process, spawning.pid(), warn)?;
         spawning.release().map_err(failed)?;

@@ -41,7 +41,9 @@ impl FromStr for Signal {
 
     /// Reads a number, or a name with or without `SIG`, in capitals or not, such as `RTMIN+3`.
     fn from_str(text: &str) -> Result<Self> {
-        signal::by_name(text).map(Signal).ok_or_else(|| {
+        // 0 is none; it asks whether there is a process.
+        let number = if text == "0" { Some(0) } else { signal::by_name(text) };
+        number.map(Signal).ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
             Error::new(ErrorKind::Usage, format!("unknown signal \"{}\"", shown.escape_debug()))
                 .with_hint("a signal is a number or a name of signal(7), such as 9, KILL or SIGKILL")
@@ -58,14 +60,31 @@ impl fmt::Display for Signal {
 impl Runtime {
     /// Sends a signal to the first process of a container, or with `all` to every process.
     ///
+    /// `SIGKILL` goes to every process of a container without a PID namespace of its own too, also when the first
+    /// has ended: in a namespace the kernel sees to that.
+    ///
     /// # Errors
     /// [`ErrorKind::WrongStatus`] with `container not running` for one that has ended.
     pub fn kill(&self, id: &ContainerId, signal: Signal, all: bool) -> Result<()> {
         let directory = self.root.container(id)?;
         let (record, status) = look(&directory)?;
         if all {
+            let control = Control::of(&record)?;
             // Also of a container that has ended: without a PID namespace, others may be left.
-            return Control::of(&record)?.signal_all(signal.number());
+            if !control.is_none() || record.shares_pids {
+                return control.signal_all(signal.number());
+            }
+            if status == Status::Stopped {
+                return Ok(());
+            }
+            // Without a cgroup only the first process is known.
+        }
+        let rest = record.shares_pids && signal.0 == SIGKILL && record.cgroup.is_some();
+        if rest && status != Status::Creating {
+            let control = Control::of(&record)?;
+            if !control.is_none() && (status != Status::Stopped || !control.processes()?.is_empty()) {
+                return control.signal_all(SIGKILL);
+            }
         }
         if status == Status::Stopped {
             return Err(wrong_status("container not running"));

@@ -27,6 +27,12 @@ pub(super) fn lower(
             propagation.parse().map_err(|error| Error::config("linux.rootfsPropagation", error))?;
     }
     rootfs.mounts = mounts(bundle)?;
+    if let Some((_, path)) = namespaces.join.iter().find(|(kind, _)| *kind == NsKind::User) {
+        // The container's maps are those of the namespace that it joins.
+        let of_container = |idmap: &&mut Idmap| idmap.maps == IdmapSource::Container;
+        let idmaps = rootfs.mounts.iter_mut().filter_map(|mount| mount.idmap.as_mut());
+        idmaps.filter(of_container).for_each(|idmap| idmap.maps = IdmapSource::Namespace(path.clone()));
+    }
     if let Some(label) = label {
         rootfs.mounts.iter_mut().for_each(|mount| give_label(mount, label));
     }

@@ -122,8 +122,8 @@ pub(super) fn uts_name(field: &str, name: Option<&str>, namespaces: &Lowered) ->
     /// `__NEW_UTS_LEN` of the kernel.
     const LONGEST: usize = 64;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
-    if !namespaces.new.contains(Namespaces::UTS) {
-        return Err(Error::config(field, "needs a new uts namespace, or it would rename the host"));
+    if !namespaces.has(NsKind::Uts) {
+        return Err(Error::config(field, "needs a uts namespace, or it would rename the host"));
     }
     if name.len() > LONGEST || name.contains('\0') {
         return Err(Error::config(field, format!("has more than {LONGEST} bytes or holds NUL")));

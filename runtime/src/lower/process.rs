@@ -30,7 +30,7 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
     if args.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::config("process.args", "names no program"));
     }
-    let env = strings("process.env", &process.env)?;
+    let env = environment(strings("process.env", &process.env)?);
     let cwd = process.cwd.as_os_str().as_encoded_bytes();
     if !cwd.starts_with(b"/") {
         return Err(Error::config("process.cwd", "must be an absolute path"));
@@ -41,6 +41,8 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
             return Err(Error::config(&format!("process.user.{field}"), "4294967295 is no id"));
         }
     }
+    let mut remarks = Vec::new();
+    let caps = capabilities(process, &mut remarks)?;
     Ok(Process {
         path: search_path(&env),
         args,
@@ -52,8 +54,9 @@ pub(super) fn lower_process(process: &SpecProcess) -> Result<Process> {
         keep_groups: false,
         umask: user.umask,
         terminal: terminal(process),
-        caps: capabilities(process)?,
+        caps,
         unknown_caps: unknown_capabilities(process),
+        remarks,
         no_new_privs: process.no_new_privileges.unwrap_or(false),
         rlimits: rlimits(&process.rlimits)?,
         oom_score_adj: oom_score_adj(process.oom_score_adj)?,
@@ -85,8 +88,8 @@ fn label(process: &SpecProcess) -> Result<Option<Label>> {
 fn terminal(process: &SpecProcess) -> Option<Terminal> {
     let number = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
     let size = process.console_size.map(|size| (number(size.height), number(size.width)));
-    (process.terminal == Some(true))
-        .then_some(Terminal { size: size.filter(|(rows, columns)| *rows > 0 && *columns > 0) })
+    let size = size.filter(|(rows, columns)| *rows > 0 && *columns > 0);
+    (process.terminal == Some(true)).then_some(Terminal { size, plain_newlines: false })
 }
 
 fn strings(field: &str, list: &[String]) -> Result<Vec<CString>> {
@@ -97,13 +100,33 @@ fn strings(field: &str, list: &[String]) -> Result<Vec<CString>> {
     list.iter().enumerate().map(convert).collect()
 }
 
+/// Each name once, with the value that it has last, and no empty `HOME`, which is as good as none.
+fn environment(mut env: Vec<CString>) -> Vec<CString> {
+    fn name(entry: &CString) -> &[u8] {
+        entry.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
+    }
+    let mut kept: Vec<CString> = Vec::with_capacity(env.len());
+    // From the end, where the value that counts is.
+    while let Some(entry) = env.pop() {
+        if !kept.iter().any(|later| name(later) == name(&entry)) {
+            kept.push(entry);
+        }
+    }
+    kept.reverse();
+    kept.retain(|entry| entry.as_bytes() != b"HOME=");
+    kept
+}
+
 fn search_path(env: &[CString]) -> Vec<u8> {
     let value = env.iter().rev().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
     value.unwrap_or(DEFAULT_PATH.as_bytes()).to_vec()
 }
 
 /// The five sets; a config without `capabilities` gives none.
-fn capabilities(process: &SpecProcess) -> Result<Sets> {
+///
+/// What the kernel does not know or cannot give is left out, and the caller told (runtime-spec, config,
+/// "Linux Process": it must be logged, and the runtime should not fail).
+fn capabilities(process: &SpecProcess, remarks: &mut Vec<String>) -> Result<Sets> {
     let Some(caps) = &process.capabilities else {
         return Ok(Sets::default());
     };
@@ -114,9 +137,15 @@ fn capabilities(process: &SpecProcess) -> Result<Sets> {
         permitted: known(&caps.permitted),
         ambient: known(&caps.ambient),
     };
-    // The conventional default config names ambient capabilities that are not inheritable; the kernel has no
-    // such state (capabilities(7)), and every runtime runs it without them.
-    sets.ambient = sets.ambient & sets.inheritable & sets.permitted;
+    // The conventional default config of older runtimes names ambient capabilities that are not inheritable; the
+    // kernel has no such state (capabilities(7)), and every runtime runs it without them.
+    let possible = sets.ambient & sets.inheritable & sets.permitted;
+    for cap in (sets.ambient - possible).iter() {
+        remarks.push(format!(
+            "process.capabilities: can't raise ambient capability {cap}: it is not inheritable and permitted too"
+        ));
+    }
+    sets.ambient = possible;
     sets.validate().map_err(|error| Error::config("process.capabilities", error))?;
     Ok(sets)
 }

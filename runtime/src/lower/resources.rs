@@ -139,6 +139,7 @@ fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec
     let mut rules: Vec<rules::Rule> =
         resources.devices.iter().enumerate().map(device_rule).collect::<Result<_>>()?;
     if !rules.is_empty() {
+        rules.extend(nodes.iter().filter_map(may_be_made));
         rules.extend(DEFAULT_DEVICES.map(|(major, minor)| rules::Rule {
             allow: true,
             kind: Some(rules::Kind::Char),
@@ -154,6 +155,12 @@ fn device_rules(resources: &LinuxResources, nodes: &[LinuxDevice]) -> Result<Vec
         }));
     }
     Ok(rules)
+}
+
+/// The rule for the node of a device; a FIFO needs none.
+fn may_be_made(node: &LinuxDevice) -> Option<rules::Rule> {
+    let (major, minor) = (u32::try_from(node.major).ok()?, u32::try_from(node.minor).ok()?);
+    rules::Rule::new(true, node.typ.as_str(), Some(major), Some(minor), "m").ok()
 }
 
 /// null, zero, full, random, urandom, tty, ptmx, and every slave of a devpts.
@@ -178,6 +185,7 @@ fn device_rule((number, rule): (usize, &LinuxDeviceCgroup)) -> Result<rules::Rul
     };
     let (major, minor) = (number_of(rule.major)?, number_of(rule.minor)?);
     let kind = rule.typ.map_or("a", LinuxDeviceType::as_str);
-    let access = rule.access.as_deref().unwrap_or("rwm");
+    // `a`, which v1 has for all kinds of devices, is also written for all kinds of access where all are denied.
+    let access = rule.access.as_deref().filter(|access| rule.allow || !access.contains('a')).unwrap_or("rwm");
     rules::Rule::new(rule.allow, kind, major, minor, access).map_err(|error| Error::config(&field, error))
 }

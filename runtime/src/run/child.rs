@@ -104,7 +104,7 @@ pub(crate) fn plan(
     }
     let gate = around.gate.as_ref();
     let user_namespace = isolation.new.contains(Namespaces::USER) || joins_user(container);
-    let set_groups = groups(isolation)?;
+    let set_groups = groups(isolation)? && !joined_denies_groups(container);
     let credentials = |plan: &mut Plan, warn: &mut dyn FnMut(&str)| {
         credentials(process, user_namespace, set_groups, plan, warn)
     };
@@ -118,11 +118,13 @@ pub(crate) fn plan(
         }
         Placed::BeforeCredentials(filter) => {
             wait_for_start(gate, container, around, &mut plan)?;
+            plan.push("close what is not needed any more", Step::CloseOthers);
             filter.lower(&mut plan, Plan::push)?;
             credentials(&mut plan, warn)?;
             limits::lower(process, &mut plan, warn)?;
         }
         Placed::BeforeTheWait(filter) => {
+            plan.push("close what is not needed any more", Step::CloseOthers);
             if !process.no_new_privs {
                 filter.lower(&mut plan, Plan::push)?;
             }
@@ -177,7 +179,8 @@ fn wait_for_start(
         plan.push("wait for the start", Step::AcceptStart { listener: gate.clone() });
     }
     let created = State { status: Status::Created, ..around.state.clone() };
-    hooks::lower("startContainer", &container.hooks.start_container, &created, true, plan)
+    let env = container.process.env.as_slice();
+    hooks::lower("startContainer", &container.hooks.start_container, &created, Some(env), c"/", plan)
 }
 
 /// What is executed at the end.
@@ -220,7 +223,12 @@ fn hooks_before_pivot(container: &Container, around: &Surroundings, plan: &mut P
         plan.push("tell that hooks can be run", Step::TellParent);
         plan.push("wait for the parent's hooks", Step::WaitForParent);
     }
-    hooks::lower("createContainer", &container.hooks.create_container, &around.state, false, plan)
+    // Where other runtimes have them run, and hooks look for the root.
+    let directory = container.rootfs.visible_at.as_ref();
+    let directory = directory.map(|path| CString::new(path.as_os_str().as_encoded_bytes()));
+    let directory = directory.transpose().map_err(start)?;
+    let directory = directory.as_deref().unwrap_or(c"/");
+    hooks::lower("createContainer", &container.hooks.create_container, &around.state, None, directory, plan)
 }
 
 /// Whether the parent runs hooks while the child waits before its pivot.
@@ -286,6 +294,16 @@ fn groups(isolation: &Isolation) -> Result<bool> {
     Ok(!ids.gid.is_empty() && !ids.denies_setgroups(isolation.mapping).map_err(start)?)
 }
 
+/// The same in a user namespace that is joined, where its path tells a process in it.
+fn joined_denies_groups(container: &Container) -> bool {
+    let joined = container.join_namespaces.iter().find(|(kind, _)| *kind == NsKind::User);
+    let process = joined.and_then(|(_, path)| path.to_str()?.strip_suffix("/ns/user"));
+    process.is_some_and(|process| {
+        let text = std::fs::read_to_string(format!("{process}/setgroups"));
+        text.is_ok_and(|text| text.trim_end() == "deny")
+    })
+}
+
 /// Capabilities that the kernel or the caller does not have are left out with a warning, as the spec lets
 /// a runtime do: the container gets less than its config says, never more.
 pub(crate) fn credentials(
@@ -295,6 +313,7 @@ pub(crate) fn credentials(
     plan: &mut Plan,
     warn: &mut dyn FnMut(&str),
 ) -> Result<()> {
+    process.remarks.iter().for_each(|remark| warn(remark));
     let ids = if process.keep_groups {
         Ids { uid: process.uid, gid: process.gid, groups: Vec::new(), set_groups: false }
     } else {

@@ -4,6 +4,7 @@ mod scoped;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,7 +139,11 @@ impl Control {
         let dispensable = !plan.named && plan.limits == Limits::default();
         let made = match made {
             // The container's standard error may be the warning's too: nothing is said about nothing.
-            Err(error) if dispensable && is_denied(&error) && !is_root_of_machine() => {
+            Err(error)
+                if dispensable
+                    && !is_root_of_machine()
+                    && (is_denied(&error) || is_of_another(&hierarchy, &plan.path)) =>
+            {
                 if !plan.devices.is_empty() {
                     warn(&format!("device rules are not in force: {error}"));
                 }
@@ -154,8 +159,12 @@ impl Control {
         };
         let cgroup = made.map_err(|error| match error.kind() {
             CgroupErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::Exists, format!("the cgroup of container {id} is in use: {error}"))
-                    .with_hint("choose another id or cgroupsPath, or end the container that has it")
+                let there = in_use(&hierarchy, &plan.path);
+                Error::new(
+                    ErrorKind::Exists,
+                    format!("the cgroup of container {id} is in use: {there}{error}"),
+                )
+                .with_hint("choose another id or cgroupsPath, or end the container that has it")
             }
             _ => start(error),
         })?;
@@ -164,10 +173,14 @@ impl Control {
 
     /// Writes the limits and the device rules of a config.
     pub(crate) fn limit(&self, plan: &CgroupPlan) -> Result<()> {
-        self.cgroup
-            .as_ref()
-            .map_or(Ok(()), |cgroup| configure(cgroup, &plan.limits, &plan.devices))
-            .map_err(start)
+        let Some(cgroup) = &self.cgroup else { return Ok(()) };
+        configure(cgroup, &plan.limits, &plan.devices).map_err(|error| match error.kind() {
+            // The words that callers look for.
+            CgroupErrorKind::Unsupported if !plan.limits.unified.is_empty() => {
+                start(format!("invalid configuration: linux.resources.unified: {error}"))
+            }
+            _ => start(error),
+        })
     }
 
     /// The directory whose `cgroup.freeze` or `freezer.state` stops the processes, where there is one.
@@ -232,8 +245,12 @@ impl Control {
             Error::new(ErrorKind::Usage, format!("--cgroup {}: {why}", path.escape_debug()))
                 .with_hint("it is a path below the container's cgroup, whose cgroups must be there")
         };
-        if path.split('/').any(|part| part == "..") || path.contains(':') {
-            return Err(refuse("must not hold `..` or `:`"));
+        if path.split('/').any(|part| part == "..") {
+            // As other runtimes say it.
+            return Err(refuse(&format!("{} is not a sub cgroup path", path.escape_debug())));
+        }
+        if path.contains(':') {
+            return Err(refuse("must not hold `:`: it is the same in every hierarchy"));
         }
         let Some((own, _)) = &record.cgroup else { return Err(refuse("the container has no cgroup")) };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -296,8 +313,17 @@ impl Control {
         self.require("resume")?.thaw().map_err(system)
     }
 
+    /// The limits that are in force.
+    pub(crate) fn limits(&self) -> Result<Limits> {
+        self.require("update")?.limits().map_err(system)
+    }
+
     /// Changes limits; those that are not given stay.
-    pub(crate) fn update(&self, limits: &Limits) -> Result<()> {
+    pub(crate) fn update(&mut self, limits: &Limits) -> Result<()> {
+        self.require("update")?;
+        if let (Some(cgroup), Some((path, _)), None) = (&mut self.cgroup, &self.place, &self.unit) {
+            cgroup.extend(&self.hierarchy, path, &limits.controllers()).map_err(system)?;
+        }
         // First what can be refused for want of a controller, of which systemd is then not told.
         self.require("update")?.apply(limits).map_err(system)?;
         self.unit.as_ref().map_or(Ok(()), |unit| unit.update(limits, &self.hierarchy))
@@ -373,6 +399,16 @@ impl Control {
     }
 }
 
+/// What keeps a cgroup that is there from being taken, in the words that callers look for.
+fn in_use(hierarchy: &Hierarchy, path: &str) -> &'static str {
+    let Ok(cgroup) = AnyCgroup::open(hierarchy, path) else { return "" };
+    match (cgroup.frozen(), cgroup.populated()) {
+        (Ok(true), _) => "container's cgroup unexpectedly frozen: ",
+        (_, Ok(true)) => "container's cgroup is not empty: ",
+        _ => "",
+    }
+}
+
 /// Where the cgroup of a plan is.
 pub(crate) fn place_of(plan: &CgroupPlan) -> Result<String> {
     Hierarchy::detect().map(|hierarchy| placed(plan, &hierarchy)).map_err(start)
@@ -397,6 +433,12 @@ fn placed(plan: &CgroupPlan, hierarchy: &Hierarchy) -> String {
 
 fn is_denied(error: &cofferdam_cgroup::Error) -> bool {
     matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+}
+
+/// Whether a cgroup with that path is there and is another user's.
+fn is_of_another(hierarchy: &Hierarchy, path: &str) -> bool {
+    let other = |point: &Path| point.join(path).metadata().is_ok_and(|meta| meta.uid() != effective_uid());
+    points(hierarchy).any(other)
 }
 
 /// Whether a container can do without: its config asks nothing of the cgroup, and a caller without root may not

@@ -51,8 +51,11 @@ pub(crate) fn prepare(seccomp: Option<&Seccomp>) -> Result<(Option<ChildFilter>,
 
     let to_agent = UnixStream::connect(&agent.socket).map_err(|error| {
         let path = agent.socket.display();
-        Error::new(ErrorKind::Start, format!("linux.seccomp.listenerPath: connect to {path}: {error}"))
-            .with_hint("the seccomp agent must listen there before the container is started")
+        Error::new(
+            ErrorKind::Start,
+            format!("linux.seccomp.listenerPath: failed to connect with seccomp agent {path}: {error}"),
+        )
+        .with_hint("the seccomp agent must listen there before the container is started")
     })?;
     let (from_child, of_child) =
         UnixStream::pair().map_err(|error| start(format!("make a pair of sockets: {error}")))?;

@@ -64,6 +64,9 @@ fn open(
     if let Some((rows, columns)) = terminal.size {
         plan.push(about("set its size"), Step::TerminalSize { fd: slave.into(), rows, columns });
     }
+    if terminal.plain_newlines {
+        plan.push(about("leave newlines as they are"), Step::TerminalNewlines { fd: slave.into() });
+    }
     if uid != 0 {
         plan.push(about("give it to the user"), Step::TerminalOwner { fd: slave.into(), uid });
     }

@@ -12,7 +12,7 @@ shape::objects! {
         /// The terminal's size.
         pub console_size: Option<ConsoleSize> = "consoleSize",
         /// Who it runs as.
-        pub user: User = required "user",
+        pub user: User = "user",
         /// The arguments, the program's name first.
         pub args: Vec<String> = "args",
         /// The environment as `NAME=value`.

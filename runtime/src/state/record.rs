@@ -49,6 +49,9 @@ pub struct Record {
     /// Whether the config asks for something that is done once the program runs: hooks, a label to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) config_at_start: bool,
+    /// Whether it has no PID namespace of its own, whose end would be that of all its processes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shares_pids: bool,
     /// The hooks that are run once it is deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<crate::hooks::Hook>,
@@ -126,6 +129,7 @@ pub(super) mod tests {
             rdt: Some(RdtPlace { class: "/r/x".into(), made: true, monitor: None }),
             unit: Some(Unit { name: "cofferdam-box.scope".into(), manager: Manager::System }),
             config_at_start: false,
+            shares_pids: false,
             poststop: Vec::new(),
         }
     }

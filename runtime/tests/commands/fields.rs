@@ -210,10 +210,14 @@ fn a_working_directory_that_is_missing_is_made() {
     bundle.config["root"]["readonly"] = json!(true);
     bundle.script("stat -c '%a %u:%g' .; cd .; pwd");
     assert_eq!(bundle.run().good(), "755 0:0\n/srv/a/b\n");
-    // Not by a link out of the root, and not where a file is.
+    // What a link names is made in the root, whatever the host has there.
     let outside = bundle.path("outside");
     std::os::unix::fs::symlink(&outside, bundle.path("rootfs/link")).unwrap();
-    for cwd in ["/link", "/bin/busybox/x", "/proc/self/fd/9/x"] {
+    bundle.config["process"]["cwd"] = json!("/link");
+    assert_eq!(bundle.run().good(), format!("755 0:0\n{}\n", outside.display()));
+    assert!(bundle.path("rootfs").join(outside.strip_prefix("/").unwrap()).is_dir());
+    // Not where a file is, and not by a link of the kernel's.
+    for cwd in ["/bin/busybox/x", "/proc/self/fd/9/x"] {
         bundle.config["process"]["cwd"] = json!(cwd);
         let line = bundle.run().bad(1);
         assert!(line.contains("process.cwd"), "{cwd}: {line}");

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bundle;
+mod callers;
 mod criu;
 mod fields;
 mod net_devices;

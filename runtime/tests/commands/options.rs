@@ -201,7 +201,7 @@ fn a_process_joins_a_cgroup_below() {
     let line = bundle.order(&["exec", "--cgroup", "none", bundle.id(), "true"]).bad(2);
     assert!(line.contains("--cgroup none: there is no such cgroup"), "{line}");
     let line = bundle.order(&["exec", "--cgroup", "../x", bundle.id(), "true"]).bad(2);
-    assert!(line.contains("must not hold `..`"), "{line}");
+    assert!(line.contains("is not a sub cgroup path"), "{line}");
     let made = cgroups(&bundle);
     assert!(!made.is_empty());
     for path in &made {
@@ -364,7 +364,7 @@ fn events_end_with_the_container_and_tell_of_memory_that_ran_out() {
     lines.next().unwrap().unwrap();
     bundle.order(&["exec", bundle.id(), "sh", "-c", "echo > /tmp/go"]).good();
     let rest: Vec<_> = lines.map(Result::unwrap).collect();
-    let oom = json!({ "id": bundle.id(), "type": "oom" }).to_string();
+    let oom = format!("{{\"type\":\"oom\",\"id\":\"{}\"}}", bundle.id());
     assert!(rest.contains(&oom), "no oom among {} lines", rest.len());
     child.wait().unwrap();
 }

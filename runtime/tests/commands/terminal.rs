@@ -27,6 +27,18 @@ fn bundle() -> Option<Bundle> {
     Some(bundle)
 }
 
+#[test]
+fn newlines_for_a_pipe_come_as_they_are_written() {
+    let Some(mut bundle) = bundle() else { return };
+    bundle.script("echo one; echo two");
+    assert_eq!(bundle.run().good(), "one\ntwo\n");
+    let Some(mut bundle) = self::bundle() else { return };
+    bundle.config["process"]["terminal"] = json!(false);
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.start();
+    assert_eq!(bundle.order(&["exec", "--tty", bundle.id(), "echo", "one"]).good(), "one\n");
+}
+
 /// What a terminal of ours shows, and what is typed at it.
 struct Screen {
     master: File,
@@ -87,7 +99,7 @@ fn a_pipe_is_passed_on_up_to_its_end() {
     child.stdin.take().unwrap().write_all(b"one\ntwo").unwrap();
     let text = Ended::of(&child.wait_with_output().unwrap()).good();
     // Each line by the terminal's echo and by the program.
-    assert!(text.contains("a terminal\r\n"), "{text:?}");
+    assert!(text.contains("a terminal\n"), "{text:?}");
     assert_eq!((text.matches("one").count(), text.matches("two").count()), (2, 2), "{text:?}");
 }
 
@@ -97,7 +109,7 @@ fn much_is_passed_on_whole() {
     bundle.script("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i; done");
     let text = bundle.run().good();
     assert_eq!(text.lines().count(), 20_000);
-    assert!(text.ends_with("line 20000\r\n"));
+    assert!(text.ends_with("line 20000\n"));
 }
 
 #[test]
@@ -147,7 +159,7 @@ fn exec_ends_with_its_process_and_not_with_what_that_leaves() {
     let words = ["exec", "--tty", bundle.id(), "sh", "-c", "trap '' HUP; sleep 1000 & tty; echo bye"];
     let text = bundle.order(&words).good();
     assert!(begin.elapsed() < Duration::from_secs(10), "it waited for the terminal's other users");
-    assert!(text.starts_with("/dev/pts/") && text.ends_with("bye\r\n"), "{text:?}");
+    assert!(text.starts_with("/dev/pts/") && text.ends_with("bye\n"), "{text:?}");
 }
 
 #[test]

@@ -94,8 +94,15 @@ impl Arrays {
         }
     }
 
-    pub(super) fn of_step(entry: &Entry) -> Option<Self> {
-        if let Step::Run(program) = &entry.step { Some(Self::new(&program.exec)) } else { None }
+    /// Those of a program on the way. The entry of `plan`, which must outlive them, is theirs too where they ask for it.
+    pub(super) fn of_step(entry: &Entry, plan: &Arrays) -> Option<Self> {
+        let Step::Run(program) = &entry.step else { return None };
+        let mut arrays = Self::new(&program.exec);
+        if let Some(home) = plan.home().filter(|_| program.home) {
+            let last = arrays.envp.len().saturating_sub(1);
+            arrays.envp.insert(last, home.0.as_ptr().cast());
+        }
+        Some(arrays)
     }
 }
 

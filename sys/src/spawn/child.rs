@@ -35,7 +35,7 @@ pub(super) fn run(plan: &Plan, start: &Start, arrays: &Arrays, programs: &[Array
     let outcome = prelude(&mut walk, start).map_err(|errno| (PRELUDE, errno));
     let (number, errno) = match outcome.and_then(|()| walk.run(plan.entries())) {
         Err(failure) => failure,
-        Ok(()) => match make_ready(plan, walk.report_end(), plan.inherited()) {
+        Ok(()) => match walk.make_ready(plan.inherited()) {
             Err(errno) => (EXECVE, errno),
             // Only these steps and execve come under a filter that one of them sets.
             Ok(()) => match walk.run_last(plan) {
@@ -109,7 +109,7 @@ pub(crate) fn execute(exec: &Exec, arrays: &Arrays) -> Errno {
 
 /// No signal ignored (Rust ignores `SIGPIPE`, the caller's caller may others) and an empty mask, as a program expects
 /// at its start.
-fn reset_signals() -> Result<()> {
+pub(crate) fn reset_signals() -> Result<()> {
     // SAFETY: all-zero is a valid sigset; sigemptyset only writes to it.
     let mut empty: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is valid for writing.

@@ -1,13 +1,13 @@
 //! Why a child did not come to execute its program.
 
 use std::ffi::CString;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::clone::Namespaces;
 use crate::plan::Plan;
 use crate::process::Exit;
 use crate::record::{Detail, EXECVE, PRELUDE, Record};
-use crate::{Errno, errno};
+use crate::{Errno, errno, signal};
 
 /// Why a child did not come to execute its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,12 +124,23 @@ impl fmt::Display for Failure {
             Failure::Program { about, exit, output } => {
                 match exit {
                     Some(Exit::Code(code)) => write!(f, "{about}: exit status {code}")?,
-                    Some(Exit::Signal(signal)) => write!(f, "{about}: killed by signal {signal}")?,
+                    Some(Exit::Signal(signal)) => {
+                        write!(f, "{about}: killed by signal {}", signal::describe(*signal))?;
+                    }
                     None => write!(f, "{about}: its time was over, it was killed")?,
                 }
-                if output.is_empty() { Ok(()) } else { write!(f, ", it wrote: {}", output.escape_debug()) }
+                if output.is_empty() {
+                    return Ok(());
+                }
+                f.write_str(", it wrote: ")?;
+                // One line, and otherwise what was written, which callers search.
+                output.chars().try_for_each(|c| {
+                    if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
+                })
             }
-            Failure::Died(Exit::Signal(signal)) => write!(f, "the child was killed by signal {signal}"),
+            Failure::Died(Exit::Signal(signal)) => {
+                write!(f, "the child was killed by signal {}", signal::describe(*signal))
+            }
             Failure::Died(Exit::Code(code)) => write!(f, "the child ended with status {code} before execve"),
             Failure::Parent(errno) => write!(f, "speak with the child: {}", errno::describe(*errno)),
         }

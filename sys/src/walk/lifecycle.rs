@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 
 use super::Walk;
+use crate::call::check_int;
 use crate::plan::{At, Entry, Step};
 use crate::record::{REACHED, Record};
 use crate::{Errno, Result, file, process, socket};
@@ -31,6 +32,7 @@ impl Walk<'_> {
     /// somebody waits here.
     pub(super) fn accept_start(&mut self, listener: &At) -> Result<()> {
         let listener = self.fd(listener)?;
+        let blocked = end_by_signals()?;
         let connection = loop {
             let connection = socket::accept(listener)?;
             let mut word = [0u8; 1];
@@ -38,6 +40,7 @@ impl Walk<'_> {
                 break connection;
             }
         };
+        back_to_default(&blocked)?;
         let old = std::mem::replace(&mut self.report, connection.into_raw_fd());
         close(old);
         // From now on nobody else can connect, which is how the others see that it was started.
@@ -73,6 +76,49 @@ impl Walk<'_> {
         // SAFETY: the report's end stays open until execve or _exit.
         unsafe { BorrowedFd::borrow_raw(self.report) }
     }
+}
+
+/// Signals that end a process which does nothing about them.
+const ENDING: [i32; 7] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGTERM];
+
+/// Has signals end this process, which are blocked since it was made; gives the mask to go back to. That is nothing
+/// to the first process of a PID namespace by default, and who signals its container means to end it.
+fn end_by_signals() -> Result<libc::sigset_t> {
+    set_actions(end as extern "C" fn(libc::c_int) as usize)?;
+    // SAFETY: all-zero bytes are a valid sigset_t.
+    let (mut ending, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+    for signal in ENDING {
+        // SAFETY: the set is valid for the call.
+        unsafe { libc::sigaddset(&raw mut ending, signal) };
+    }
+    // SAFETY: both sets are valid for the call.
+    check_int(unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const ending, &raw mut before) })?;
+    Ok(before)
+}
+
+/// Back to the mask, and to what these signals do by default.
+fn back_to_default(blocked: &libc::sigset_t) -> Result<()> {
+    // SAFETY: the set is valid for the call.
+    check_int(unsafe {
+        libc::sigprocmask(libc::SIG_SETMASK, std::ptr::from_ref(blocked), std::ptr::null_mut())
+    })?;
+    set_actions(libc::SIG_DFL)
+}
+
+fn set_actions(handler: libc::sighandler_t) -> Result<()> {
+    // SAFETY: all-zero bytes are a valid sigaction: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    ENDING.into_iter().try_for_each(|signal| {
+        // SAFETY: the action is valid for the call, and its handler may be called at any point.
+        check_int(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+    })
+}
+
+extern "C" fn end(signal: libc::c_int) {
+    // SAFETY: takes no pointer and may be called in a handler; 128 and the number is what shells have for it.
+    unsafe { libc::_exit(128_i32.wrapping_add(signal)) };
 }
 
 /// Closes a number whose Rust owner never runs in this process.

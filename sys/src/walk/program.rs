@@ -7,7 +7,7 @@ use crate::fork::{self, Fork, Side};
 use crate::plan::{Entry, Errand};
 use crate::process::Exit;
 use crate::record::{Detail, Record};
-use crate::spawn::{Arrays, execute, make_ready};
+use crate::spawn::{Arrays, execute};
 use crate::{Errno, Result, file, memfd, process};
 
 /// How much of a failed program's output goes into the report.
@@ -56,9 +56,9 @@ impl Walk<'_> {
             .and_then(|()| process::dup_to(output, 2))
             .map_err(|errno| (number, errno))
             .and_then(|()| if program.rest { self.walk(number.saturating_add(1), rest) } else { Ok(()) })
-            .and_then(|()| process::chdir(c"/").map_err(|errno| (number, errno)))
+            .and_then(|()| process::chdir(&program.directory).map_err(|errno| (number, errno)))
             // It inherits nothing beyond its three, whatever the child does.
-            .and_then(|()| make_ready(self.plan, self.report, &[]).map_err(|errno| (number, errno)))
+            .and_then(|()| self.make_ready(&[]).map_err(|errno| (number, errno)))
             .and_then(|()| if program.rest { self.run_last(self.plan) } else { Ok(()) });
         let (number, errno) = match outcome {
             Err(failure) => failure,

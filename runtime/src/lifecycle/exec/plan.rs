@@ -103,6 +103,7 @@ pub(super) fn plan(
     let filter = additions.filter;
     // As for the container's first process: without no_new_privs it takes a capability.
     if let Some(filter) = filter.filter(|_| !process.no_new_privs) {
+        plan.push("close what is not needed any more", Step::CloseOthers);
         filter.lower(&mut plan, Plan::push)?;
     }
     run::credentials(process, target.joins_user(), target.set_groups, &mut plan, warn)?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cofferdam_caps::Cap;
+
 use crate::spec::{Process, Spec, User};
 use crate::{Error, ErrorKind, Result};
 
@@ -102,6 +104,11 @@ impl ExecArgs {
             // As in a config, where names that are none are left out with a warning.
             for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
                 set.push(name.clone());
+            }
+            // What is inheritable in the config stays so for whoever the process executes.
+            let cap = name.parse::<Cap>();
+            if cap.is_ok() && sets.inheritable.iter().any(|other| other.parse::<Cap>() == cap) {
+                sets.ambient.push(name.clone());
             }
         }
     }
