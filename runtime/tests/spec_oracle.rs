@@ -184,9 +184,21 @@ fn other() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// A config with the user that ours takes for one that is missing: the schema of the specification does not require
+/// `process.user`, and callers leave it out; the oracle wants it.
+fn with_user(config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(process) = config.get_mut("process").and_then(Value::as_object_mut)
+        && process.get("user").is_none_or(Value::is_null)
+    {
+        process.insert("user".to_owned(), json!({ "uid": 0, "gid": 0 }));
+    }
+    config
+}
+
 /// Both take a config and write the same, or refuse it at the same place.
 fn agree(config: &Value, about: &dyn std::fmt::Debug) {
-    match (ours(config), theirs(config)) {
+    match (ours(config), theirs(&with_user(config))) {
         (Ok(ours), Ok(theirs)) => assert_eq!(plain(ours), plain(theirs), "{about:?}"),
         (Err(ours), Err(theirs)) => assert_eq!(same_style(&ours), theirs, "{about:?}"),
         (ours, theirs) => panic!("{about:?}: ours {:?}, theirs {:?}", ours.err(), theirs.err()),
@@ -203,11 +215,6 @@ fn a_value_that_is_missing_is_missed_alike() {
             (Value::Object(map), Step::Field(name)) => drop(map.remove(name)),
             (Value::Array(list), Step::Item(number)) => drop(list.remove(*number)),
             _ => unreachable!("a path is of the value"),
-        }
-        if path == ["process", "user"].map(|name| Step::Field(name.to_owned())) {
-            // The schema of the specification does not require it, and callers leave it out.
-            assert!(ours(&config).is_ok());
-            continue;
         }
         agree(&config, &path);
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::bundle::{Bundle, Ended, wait_for};
+use super::bundle::{Bundle, Ended, hides, wait_for};
 
 /// A container that waits to be ended.
 fn running() -> Option<Bundle> {
@@ -111,6 +111,9 @@ fn a_folder_that_others_write_gets_no_image() {
 
 #[test]
 fn a_restore_believes_no_image_and_no_criu() {
+    if hides("open_tree", "a root for criu") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new() else { return };
     bundle.script("sleep 1000");
     bundle.write();
@@ -178,6 +181,9 @@ fn what_criu_would_not_bring_back_is_refused() {
 /// it.
 #[test]
 fn a_killed_restore_is_deleted_with_its_criu() {
+    if hides("open_tree", "a root for criu") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new() else { return };
     bundle.script("true");
     bundle.write();
